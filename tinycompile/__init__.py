@@ -1,0 +1,1 @@
+"""tinycompile: trained networks in, microcontroller firmware out, exact to the last bit."""
