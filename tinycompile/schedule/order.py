@@ -1,8 +1,8 @@
 """Orders in which few bytes are alive at once.
 
-What is alive depends only on which tasks are done, not on their order. So the lowest peak is a path through
-the sets of done tasks on which the worst step is smallest: dynamic programming, exact while those sets are few
-(narrow graphs), a beam of the most promising ones beyond.
+What is alive depends only on which tasks are done, not on their order. So the lowest peak is a path
+through the sets of done tasks on which the worst step is smallest: dynamic programming, exact while those
+sets are few (narrow graphs), a beam of the most promising ones beyond.
 """
 
 from __future__ import annotations

@@ -115,6 +115,12 @@ def solve(problem: Problem, *, nodes: int = NODES) -> Placement:
     return Placement(offsets, height * instance.unit, proved, (height if proved else bound) * instance.unit)
 
 
+def lower_bound(problem: Problem) -> int:
+    """Bytes that every placement needs: what must be alive, and apart, at the busiest step."""
+    instance = _Instance.of(problem) if problem.buffers else None
+    return instance.bound() * instance.unit if instance else 0
+
+
 def _check_overlap(overlap: Overlap, by_name: dict[str, Buffer]) -> None:
     """An overlap joins buffers that share exactly one step; so output-over-input never runs in a circle."""
     below, above = by_name.get(overlap.below), by_name.get(overlap.above)
