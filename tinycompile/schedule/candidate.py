@@ -1,14 +1,16 @@
-"""One way to run a network, judged before anything is placed: kernels, order, predicted cycles, lower bound."""
+"""One way to run a network, judged before it is placed: kernels, order, predicted cycles, lower bound."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tinycompile.backends import Kernel, candidates
+from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
-from tinycompile.ir import IO, Features, Graph, Op
+from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.check import check
 from tinycompile.schedule.liveness import Kernels, problem, roots, tasks
@@ -17,18 +19,21 @@ from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Run, Stage
 
-Preference = Callable[[Kernel, Op, IO], tuple[float, ...]]
+if TYPE_CHECKING:
+    from tinycompile.boards import Board
+
+Preference = Callable[[Kernel, Op, IO, str], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Runs in the order with the lowest peak, a kernel for each op, and the predicted cycles of one inference."""
+    """Runs in the order with the lowest peak, a kernel for each op, and predicted cycles of one inference."""
 
     graph: Graph
     stage: Stage | None
     runs: tuple[Run, ...]
     kernels: Kernels
-    cycles: float
+    cycles: int
 
     @cached_property
     def problem(self) -> Problem:
@@ -57,13 +62,13 @@ class Candidate:
 def candidate(
     graph: Graph,
     runs: Sequence[Run],
-    features: frozenset[str],
+    board: Board,
     prefer: Preference,
     stage: Stage | None = None,
 ) -> Candidate | None:
     """The candidate with the kernels that ``prefer`` ranks first; None where an op in a stage has none.
 
-    Raises UnsupportedOp, naming all of them, where ops have no kernel at all on a core with ``features``.
+    Raises UnsupportedOp, naming all of them, where ops have no kernel at all on the board's core.
     """
     kernels: dict[str, Kernel] = {}
     missing: list[Unsupported] = []
@@ -72,10 +77,10 @@ def candidate(
             if op.alias:
                 continue
             io = graph.io(op)
-            rows = candidates(op, io, features)
+            rows = candidates(op, io, board.features)
             able = [row for row in rows if not run.patches or _works_on_windows(row, graph, run, index)]
             if able:
-                kernels[op.name] = min(able, key=lambda row: prefer(row, op, io))
+                kernels[op.name] = min(able, key=lambda row: prefer(row, op, io, board.core))
             elif rows:
                 return None
             else:
@@ -83,24 +88,17 @@ def candidate(
     if missing:
         raise UnsupportedOp(missing, where=graph.name)
     arranged = _arranged(graph, runs, kernels)
-    return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels))
+    return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
 
 
-def fastest(kernel: Kernel, op: Op, io: IO) -> tuple[float, ...]:
+def fastest(kernel: Kernel, op: Op, io: IO, core: str) -> tuple[int, ...]:
     """Prefer few predicted cycles; among equals the row that comes first."""
-    return (predicted(kernel, op, io),)
+    return (kernel_cycles(op, io, kernel, core),)
 
 
-def leanest(kernel: Kernel, op: Op, io: IO) -> tuple[float, ...]:
+def leanest(kernel: Kernel, op: Op, io: IO, core: str) -> tuple[int, ...]:
     """Prefer little scratch, then few predicted cycles."""
-    return (kernel.scratch(op, io), predicted(kernel, op, io))
-
-
-def predicted(kernel: Kernel, op: Op, io: IO) -> float:
-    """Cycles of one call: what the op counts times what the kernel takes for each."""
-    counts = op.features(io)
-    counted = sum(getattr(counts, f.name) * kernel.cycles.get(f.name, 0.0) for f in fields(Features))
-    return float(counted + kernel.cycles.get("call", 0.0))
+    return kernel.scratch(op, io), kernel_cycles(op, io, kernel, core)
 
 
 def _unsupported(op: Op, io: IO) -> Unsupported:
@@ -117,16 +115,15 @@ def _works_on_windows(kernel: Kernel, graph: Graph, run: Run, index: int) -> boo
     return all(kernel.fits(p.ops[index], p.io(graph, index)) for p in run.patches)
 
 
-def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> float:
-    total = 0.0
+def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> int:
+    total = 0
     for run in runs:
         for index, op in enumerate(run.ops):
             if run.patches:
-                total += sum(
-                    predicted(kernels[op.name], p.ops[index], p.io(graph, index)) for p in run.patches
-                )
+                calls = ((p.ops[index], p.io(graph, index)) for p in run.patches)
+                total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
             elif not op.alias:
-                total += predicted(kernels[op.name], op, graph.io(op))
+                total += kernel_cycles(op, graph.io(op), kernels[op.name], core)
     return total
 
 

@@ -57,7 +57,7 @@ def scratch_name(op: Op) -> str:
 
 
 def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
-    """Working memory of op ``index`` of a run: the most that any of its patches needs, 0 where it has none."""
+    """Working memory of op ``index`` of a run: the most that any of its patches needs; 0: none."""
     op = run.ops[index]
     size = kernel.scratch(op, graph.io(op))
     if not run.patches or size == 0:
@@ -159,7 +159,7 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
 
 
 def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str, int]:
-    """Bytes by which the output must start below each buffer that ``op`` reads; without those to keep apart."""
+    """Bytes by which the output must start below each buffer that ``op`` reads, where they may overlap."""
     found: dict[str, int | None] = {}
     for index, tensor in enumerate(io.inputs):
         if tensor.data is not None:

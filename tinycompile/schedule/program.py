@@ -138,7 +138,7 @@ class Program:
         return "\n".join(lines)
 
     def memory_map(self, width: int = 64) -> str:
-        """The arena over time: a row a step, ``width`` characters for all its bytes, a letter for each buffer."""
+        """The arena over time: a row a step, ``width`` characters for its bytes, a letter for each buffer."""
         letters = {s.name: LETTERS[i % len(LETTERS)] for i, s in enumerate(self.spans)}
         calls = self.flat
         rows = []

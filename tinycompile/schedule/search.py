@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-from tinycompile.boards import Board, all_boards
+from typing import TYPE_CHECKING, Literal
 
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
 from tinycompile.schedule.candidate import Candidate, Preference, candidate, fastest, leanest
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Stage, members, staged, whole
+
+if TYPE_CHECKING:
+    from tinycompile.boards import Board
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
@@ -41,8 +42,9 @@ class Goal:
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     """The best program of a quantised graph for a board.
 
-    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.stage`` cannot be
-    cut that way; UnsupportedOp where the core has no kernel for an op; ImportFailed where an output is a constant.
+    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.stage`` cannot
+    be cut that way; UnsupportedOp where the core has no kernel for an op; ImportFailed where an output is a
+    constant.
     """
     goal = goal or Goal()
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
@@ -52,12 +54,12 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     search = _Search(goal.least, available)
     probes: list[Candidate] = []
     if goal.stage is not None:
-        search.consider([_forced(graph, board.features, goal.stage)])
+        search.consider([_forced(graph, board, goal.stage)])
     else:
-        search.consider(_layerwise(graph, board.features))
+        search.consider(_layerwise(graph, board))
         if search.best is None or goal.least == "sram":
-            probes = _probes(graph, board.features)
-            search.consider(_patched(probes, board.features, available))
+            probes = _probes(graph, board)
+            search.consider(_patched(probes, board, available))
     if search.best is None:
         raise _does_not_fit(search, graph, board.name, probes)
     return search.best.program()
@@ -81,7 +83,7 @@ class _Search:
             else:
                 self.missed.append(one)
 
-    def _rank(self, one: Candidate) -> tuple[float, float]:
+    def _rank(self, one: Candidate) -> tuple[int, int]:
         return (one.cycles, one.bound) if self.least == "cycles" else (one.bound, one.cycles)
 
     def _promises_more(self, one: Candidate, best: Candidate) -> bool:
@@ -96,17 +98,17 @@ class _Search:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _layerwise(graph: Graph, features: frozenset[str]) -> Iterator[Candidate]:
+def _layerwise(graph: Graph, board: Board) -> Iterator[Candidate]:
     """One op after the other, with the fastest kernels, and with those that need the least scratch."""
     for prefer in (fastest, leanest):
-        found = candidate(graph, whole(graph), features, prefer)
+        found = candidate(graph, whole(graph), board, prefer)
         if found is not None:
             yield found
 
 
-def _forced(graph: Graph, features: frozenset[str], stage: Stage) -> Candidate:
+def _forced(graph: Graph, board: Board, stage: Stage) -> Candidate:
     """The candidate with the stage that the caller asked for; UsageError where there is none."""
-    found = _staged(graph, features, stage, fastest)
+    found = _staged(graph, board, stage, fastest)
     if found is None:
         raise UsageError(
             f"{stage}: these ops cannot be computed in patches",
@@ -116,23 +118,23 @@ def _forced(graph: Graph, features: frozenset[str], stage: Stage) -> Candidate:
     return found
 
 
-def _patched(probes: Iterable[Candidate], features: frozenset[str], available: int) -> Iterator[Candidate]:
+def _patched(probes: Iterable[Candidate], board: Board, available: int) -> Iterator[Candidate]:
     """Every grid that may fit, for the stages that ``probes`` have shown to be possible."""
     for probe in probes:
         assert probe.stage is not None
         for grid in GRIDS:
             stage = replace(probe.stage, grid=grid)
-            rough = _staged(probe.graph, features, stage, leanest, probe=True)
+            rough = _staged(probe.graph, board, stage, leanest, probe=True)
             if rough is None or rough.bound > available:
                 continue
             for prefer in (fastest, leanest):
-                found = _staged(probe.graph, features, stage, prefer)
+                found = _staged(probe.graph, board, stage, prefer)
                 if found is not None and found.bound <= available:
                     yield found
 
 
-def _probes(graph: Graph, features: frozenset[str]) -> list[Candidate]:
-    """For each tensor up to which the network can be computed in patches: the finest grid, its middle patch only.
+def _probes(graph: Graph, board: Board) -> list[Candidate]:
+    """For each tensor that can end a stage: the finest grid, with its middle patch only.
 
     Cuts that need the least memory come first; only the best ``CUTS`` are kept.
     """
@@ -144,7 +146,7 @@ def _probes(graph: Graph, features: frozenset[str]) -> list[Candidate]:
         if ops is None or stuck.intersection(o.name for o in ops):
             continue
         stage = Stage(op.output, (min(GRIDS[-1][0], out.hw[0]), min(GRIDS[-1][1], out.hw[1])))
-        found += [c for c in (_staged(graph, features, stage, leanest, probe=True),) if c is not None]
+        found += [c for c in (_staged(graph, board, stage, leanest, probe=True),) if c is not None]
     return sorted(found, key=lambda c: c.bound)[:CUTS]
 
 
@@ -154,15 +156,17 @@ def _can_be_cut(graph: Graph, op: Op) -> bool:
 
 
 def _staged(
-    graph: Graph, features: frozenset[str], stage: Stage, prefer: Preference, *, probe: bool = False
+    graph: Graph, board: Board, stage: Stage, prefer: Preference, *, probe: bool = False
 ) -> Candidate | None:
     runs = staged(graph, stage, probe=probe)
-    return candidate(graph, runs, features, prefer, stage) if runs is not None else None
+    return candidate(graph, runs, board, prefer, stage) if runs is not None else None
 
 
 def _does_not_fit(search: _Search, graph: Graph, board: str, probes: Sequence[Candidate]) -> DoesNotFit:
-    """The error that carries the nearest miss: what was placed, or, where even bounds were too high, the lowest."""
-    placed = min(search.missed, key=lambda c: c.placement.height)
+    """The error that carries the nearest miss: what was placed, or a stage whose bound is lower."""
+    from tinycompile.boards import all_boards
+
+    placed = min(search.missed, key=lambda c: c.bound)
     nearest = min([placed, *probes], key=lambda c: c.bound)
     needed = placed.placement.height if nearest is placed else nearest.bound
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]

@@ -17,7 +17,7 @@ from tinycompile.ir import IO, Graph, Op, Pair, Tensor, Window
 
 @dataclass(frozen=True)
 class Stage:
-    """Compute ``until`` in ``rows`` x ``columns`` patches, from the tensor ``since`` (None: from the inputs)."""
+    """Compute ``until`` in a grid of (rows, columns) patches, from ``since`` (None: from the inputs)."""
 
     until: str
     grid: Pair
@@ -96,7 +96,7 @@ def staged(graph: Graph, stage: Stage, *, probe: bool = False) -> tuple[Run, ...
 
 
 def members(graph: Graph, stage: Stage) -> tuple[Op, ...] | None:
-    """The ops of a stage in order; None where something inside is needed outside, or there are fewer than two."""
+    """The ops of a stage in order; None where something inside is needed outside, or there are under two."""
     inner = _ancestors(graph, {stage.until})
     if stage.since is not None:
         inner -= _ancestors(graph, {stage.since})
