@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.ops.broadcast import Broadcast
-from tinycompile.ops.clip_range import NO_CLIP, Clip, write_clipped
+from tinycompile.ops.broadcast import Broadcast, write_clipped
+from tinycompile.ops.clipping import UNCLIPPED, Clip
 from tinycompile.ops.weighted_sum import weighted_sum
 
 
@@ -16,7 +16,7 @@ from tinycompile.ops.weighted_sum import weighted_sum
 class Add(Broadcast):
     """x0 + x1 under NumPy broadcasting, then the clip (real bounds)."""
 
-    clip: Clip = NO_CLIP
+    clip: Clip = UNCLIPPED
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Add and, where bounds are set, Clip."""

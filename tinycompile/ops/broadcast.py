@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.errors import ImportFailed
-from tinycompile.ir import IO, Cut, Features, Op, Shape, Tensor, Window
+from tinycompile.ir import IO, Cut, Features, OnnxWriter, Op, Shape, Tensor, Window
+from tinycompile.ops.clipping import UNCLIPPED, Clip
 
 
 def aligned(shape: Shape, rank: int) -> Shape:
@@ -64,3 +66,12 @@ def _operand_window(tensor: Tensor, window: Window) -> Window:
     top, rows = (0, 1) if height == 1 else (window.top, window.height)
     left, columns = (0, 1) if width == 1 else (window.left, window.width)
     return Window(top, left, rows, columns)
+
+
+def write_clipped(w: OnnxWriter, value: str, clip: Clip, output: str) -> None:
+    """ONNX nodes that make ``output`` from ``value``: a Clip, or an Identity where there are no bounds."""
+    if clip == UNCLIPPED:
+        w.node("Identity", [value], output)
+        return
+    low, high = (w.constant(np.float32(bound)) if math.isfinite(bound) else "" for bound in clip)
+    w.node("Clip", [value, low, high], output)

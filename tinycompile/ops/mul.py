@@ -10,15 +10,15 @@ import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
 from tinycompile.numerics import Requantizer
-from tinycompile.ops.broadcast import Broadcast
-from tinycompile.ops.clip_range import NO_CLIP, Clip, clip_bounds, write_clipped
+from tinycompile.ops.broadcast import Broadcast, write_clipped
+from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
 
 
 @dataclass(frozen=True)
 class Mul(Broadcast):
     """x0 * x1 under NumPy broadcasting, then the clip (real bounds)."""
 
-    clip: Clip = NO_CLIP
+    clip: Clip = UNCLIPPED
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Mul and, where bounds are set, Clip."""
@@ -28,7 +28,7 @@ class Mul(Broadcast):
         """From products of two int8 differences to the output."""
         scale = io.inputs[0].q.scalar * io.inputs[1].q.scalar / io.out.q.scalar
         scheme = "double" if io.rounding == "tflite" else "native"
-        return Requantizer.make(scheme, scale, io.out.zero_point, *clip_bounds(self.clip, io.out.q))
+        return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """requantize((x0 - z0) * (x1 - z1))."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import IO, Array, Quant
-from tinycompile.numerics import requantize_double, saturate, tflite_multiplier
-from tinycompile.ops.clip_range import Clip, clip_bounds
+from tinycompile.numerics import Int, requantize_double, saturate, tflite_multiplier
+from tinycompile.ops.clipping import Clip, int8_bounds
 
 MULTIPLIER_BITS = 15
 """Multipliers fit int16, so that cores with DSP can take two products in one instruction (SMLAD)."""
@@ -62,8 +62,10 @@ class TfliteSum:
 
     Each operand, less its zero point and times 2**20, is multiplied by scale / (2 * larger scale); their sum
     by 2 * larger scale / (2**20 * output scale). ``multipliers`` and ``shifts``: operand 0, operand 1, output.
+    A sign counts after its operand's rounding, which is not symmetric.
     """
 
+    signs: tuple[int, int]
     multipliers: tuple[int, ...]
     shifts: tuple[int, ...]
     zero_points: tuple[int, ...]
@@ -71,28 +73,33 @@ class TfliteSum:
     high: int
 
     @staticmethod
-    def make(quants: tuple[Quant, ...], out: Quant, signs: tuple[int, ...], low: int, high: int) -> TfliteSum:
+    def make(quants: tuple[Quant, ...], out: Quant, signs: tuple[int, int], low: int, high: int) -> TfliteSum:
         """From the quantisations of the two operands and the output."""
         twice = 2 * max(q.scalar for q in quants)
         reals = [q.scalar / twice for q in quants] + [twice / ((1 << TFLITE_SHIFT) * out.scalar)]
         multipliers, shifts = tflite_multiplier(reals)
-        signed = [int(m) * s for m, s in zip(multipliers, (*signs, 1), strict=True)]
         zero_points = (*(q.zero_point for q in quants), out.zero_point)
-        return TfliteSum(tuple(signed), tuple(int(s) for s in shifts), zero_points, low, high)
+        return TfliteSum(signs, _ints(multipliers), _ints(shifts), zero_points, low, high)
 
     def __call__(self, *inputs: Array) -> Array:
         """int8 operands to int8."""
         total = np.int64(0)
-        for x, m, s, z in zip(inputs, self.multipliers, self.shifts, self.zero_points, strict=False):
-            shifted = (x.astype(np.int64) - z) << TFLITE_SHIFT
-            total = total + requantize_double(shifted, np.int64(m), np.int64(s))
-        scaled = requantize_double(total, np.int64(self.multipliers[2]), np.int64(self.shifts[2]))
+        for i, (x, sign) in enumerate(zip(inputs, self.signs, strict=True)):
+            total = total + sign * self._scaled((x.astype(np.int64) - self.zero_points[i]) << TFLITE_SHIFT, i)
+        scaled = self._scaled(total, 2)
         return saturate(scaled + self.zero_points[2], self.low, self.high).astype(np.int8)
+
+    def _scaled(self, x: Int, index: int) -> Int:
+        return requantize_double(x, np.int64(self.multipliers[index]), np.int64(self.shifts[index]))
+
+
+def _ints(values: Int) -> tuple[int, ...]:
+    return tuple(int(v) for v in values)
 
 
 def weighted_sum(io: IO, signs: tuple[int, int], clip: Clip) -> NativeSum | TfliteSum:
     """The sum of two inputs with signs, in the graph's rounding."""
-    low, high = clip_bounds(clip, io.out.q)
+    low, high = int8_bounds(clip, io.out.q)
     quants = tuple(t.q for t in io.inputs)
     if io.rounding == "tflite":
         return TfliteSum.make(quants, io.out.q, signs, low, high)
