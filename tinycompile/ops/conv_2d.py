@@ -53,7 +53,7 @@ class Conv2D(Op):
 
     def role(self, index: int) -> Role:
         """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]  # type: ignore[return-value]
+        return ("activation", "weight", "bias")[index]
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Transpose, Conv, Transpose."""

@@ -35,7 +35,7 @@ class Dense(Op):
 
     def role(self, index: int) -> Role:
         """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]  # type: ignore[return-value]
+        return ("activation", "weight", "bias")[index]
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """MatMul with the transposed weights, then Add."""
