@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tinycompile.cli.options import json_option, model_options, read_options
@@ -86,8 +87,5 @@ def _agreement(verification: Mapping[str, Any]) -> str:
 
 
 def _ranges(quantization: Mapping[str, Any]) -> str:
-    if quantization["ranges"] == "file":
-        return "from the model file"
-    if quantization["measured_on_real_data"]:
-        return f"measured on {quantization['samples']} calibration samples"
-    return "[yellow]NOT measured on real data[/]: synthetic inputs; give --calibration for a usable model"
+    summary = escape(quantization["summary"])
+    return summary if quantization["measured"] else f"[yellow]{summary}[/]"

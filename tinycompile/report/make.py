@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,7 @@ def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) 
     graph, program = compiled.graph, compiled.program
     ops = {op.name: op for op in graph.ops}
     costs = {c.name: c for c in verification.emulation.layers} if verification.emulation else {}
-    errors = compiled.quantized.errors
+    errors = {error.op: error for error in compiled.quantized.report.ops}
     calls: dict[str, list[Any]] = {}
     for call in program.unrolled():
         calls.setdefault(call.op.name, []).append(call)
@@ -149,20 +150,23 @@ def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) 
                 "cycles_estimated": sum(call_cycles(c, program, compiled.board) for c in mine),
                 "cycles_emulated": cost.cycles if cost else None,
                 "instructions": cost.instructions if cost else None,
-                "snr_db": errors.get(name),
+                "snr_added_db": _finite(errors[name].added) if name in errors else None,
+                "snr_total_db": _finite(errors[name].total) if name in errors else None,
             }
         )
     return found
 
 
+def _finite(value: float) -> float | None:
+    """The value, or None where JSON has no number for it."""
+    return value if math.isfinite(value) else None
+
+
 def _quantization(compiled: Compiled) -> dict[str, Any]:
-    quantized = compiled.quantized
-    return {
-        "rounding": compiled.graph.rounding,
-        "ranges": quantized.origin,
-        "measured_on_real_data": quantized.measured,
-        "samples": quantized.samples,
-    }
+    """Where ranges came from and what they are; the layers carry the errors."""
+    plain = compiled.quantized.report.to_json()
+    del plain["ops"]
+    return {"rounding": compiled.graph.rounding, **plain}
 
 
 def _port(graph: Graph, view: View) -> dict[str, Any]:

@@ -94,6 +94,8 @@ class Program:
     outputs: tuple[View, ...]
     bound: int = 0
     """Lower bound on the arena of this order and these stages; ``arena_bytes`` where proved optimal."""
+    arena_bytes_without_input: int = 0
+    """What the arena would take if the application kept the inputs elsewhere."""
     spans: tuple[Span, ...] = ()
     """Which bytes are in use when: the memory map over time."""
 

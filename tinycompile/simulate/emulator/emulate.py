@@ -30,6 +30,7 @@ def emulate(
     roi: str | None = None,
     layers: Sequence[str] = (),
     touched: Sequence[str] = (),
+    dump: Sequence[str] = (),
     max_instructions: int = MAX_INSTRUCTIONS,
     timeout_s: float = 600.0,
 ) -> Emulation:
@@ -38,7 +39,8 @@ def emulate(
     ``files`` are what semihosting finds, by name; what the firmware writes is in the result. ``uart_input``
     are commands in the serial protocol, each sent after the firmware's ``m-ready``. ``roi`` is the function
     whose calls are measured, ``layers`` are functions within it to price inclusively, ``touched`` are objects
-    in RAM whose written bytes are counted exactly, which takes a second run. Raises `EmulationFault` for what
+    in RAM whose written bytes are counted exactly, which takes a second run, ``dump`` objects whose bytes
+    at the end are wanted. Raises `EmulationFault` for what
     the chip forbids, and for a run beyond ``max_instructions`` or ``timeout_s`` seconds; `UsageError` for an
     unknown core or symbol; `ToolchainError` where the block hook cannot be built.
     """
@@ -87,6 +89,7 @@ def emulate(
         layers=tuple(attribution.inclusive(i + (roi is not None), name) for i, name in enumerate(layers)),
         stack_bytes=machine.stack_bytes(),
         touched={name: _touched(others, symbol) for name, symbol in objects.items()},
+        objects={s.name: machine.memory(s.address, s.size) for s in (_symbol(image, name) for name in dump)},
     )
 
 

@@ -50,3 +50,5 @@ class Emulation:
     layers: tuple[Cost, ...] = ()
     stack_bytes: int | None = None
     touched: Mapping[str, Touched] = field(default_factory=dict)
+    objects: Mapping[str, bytes] = field(default_factory=dict)
+    """The bytes of the objects that the caller asked for, at the end of the run."""
