@@ -63,9 +63,8 @@ def compile_graph(
     """
     progress = progress or Progress()
     with progress.stage("quantize"):
+        source = replace(source, rounding=rounding or source.rounding)
         quantized = quantize(source, samples, recipe or Recipe())
-        if rounding is not None:
-            quantized = replace(quantized, graph=replace(quantized.graph, rounding=rounding))
         verify(quantized.graph, "quantize")
     with progress.stage("schedule"):
         program = schedule(quantized.graph, board, goal or Goal())

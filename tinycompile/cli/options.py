@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from tinycompile.api.build import Options
 from tinycompile.boards import parse_size
+from tinycompile.data import parse_preprocessing
 from tinycompile.errors import UsageError
 from tinycompile.ir import Shape
+from tinycompile.schedule import Goal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,3 +73,31 @@ def read_size(text: str, where: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise UsageError(f"{where}: {error}", hint="for example 320K, 2M or 65536") from None
+
+
+def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
+    """``Options`` from the values of ``model_options`` and further fields; UsageError for texts that make no sense."""
+    ram = read_size(texts["sram"], "--sram") if texts["sram"] else None
+    return Options(
+        input_shapes=read_shapes(texts["input_shapes"]),
+        calibration=texts["calibration"],
+        preprocessing=parse_preprocessing(texts["preprocess"]) if texts["preprocess"] else None,
+        layout=texts["layout"],
+        rounding=texts["rounding"],
+        memory=read_sizes(texts["memory"]),
+        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram),
+        **more,
+    )
+
+
+def data_options(function: F) -> F:
+    """How the samples of ``run`` and ``eval`` are read."""
+    preprocess = click.option("--preprocess", metavar="KEY=VALUE,...|FILE.toml", help="Preprocessing of the samples.")
+    layout = click.option("--layout", type=click.Choice(["NHWC", "NCHW"]), help="Layout, where shapes do not tell.")
+    return preprocess(layout(function))
+
+
+def read_data_options(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of ``data_options`` as arguments of the API."""
+    text = texts["preprocess"]
+    return {"preprocessing": parse_preprocessing(text) if text else None, "layout": texts["layout"]}

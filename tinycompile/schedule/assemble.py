@@ -24,7 +24,7 @@ def assemble(
         tuple(frame.view(name) for name in graph.inputs),
         tuple(frame.view(name) for name in graph.outputs),
         placement.bound,
-        spans,
+        spans=spans,
     )
 
 

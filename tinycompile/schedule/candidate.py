@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.check import check
-from tinycompile.schedule.liveness import Kernels, problem, roots, tasks
+from tinycompile.schedule.liveness import Kernels, problem, roots, tasks, without
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
@@ -53,7 +53,14 @@ class Candidate:
     def program(self) -> Program:
         """The program, its placement checked."""
         check(self.problem, self.placement)
-        return assemble(self.graph, self.runs, self.kernels, self.problem, self.placement)
+        made = assemble(self.graph, self.runs, self.kernels, self.problem, self.placement)
+        return replace(made, arena_bytes_without_input=self._height_without_inputs())
+
+    def _height_without_inputs(self) -> int:
+        """The arena if the application kept the inputs elsewhere."""
+        owner = roots(self.graph)
+        inputs = {owner[name] for name in self.graph.inputs} - {owner[name] for name in self.graph.outputs}
+        return solve(without(self.problem, inputs)).height
 
     def __str__(self) -> str:
         return str(self.stage) if self.stage else "layer by layer"

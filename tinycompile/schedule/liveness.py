@@ -8,8 +8,8 @@ take no step: they are names of one buffer. Inputs are alive from step -1, outpu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
@@ -40,6 +40,13 @@ def problem(graph: Graph, runs: Sequence[Run], kernels: Kernels, capacity: int |
     dies = {b.name: b.stop - 1 for b in buffers}
     overlaps = tuple(o for o, step in _overlaps(graph, runs, kernels) if dies[o.above] == step)
     return Problem(buffers, overlaps, capacity, ARENA_ALIGN)
+
+
+def without(whole: Problem, names: Set[str]) -> Problem:
+    """The same problem less some buffers."""
+    buffers = tuple(b for b in whole.buffers if b.name not in names)
+    overlaps = tuple(o for o in whole.overlaps if not names & {o.below, o.above})
+    return replace(whole, buffers=buffers, overlaps=overlaps)
 
 
 def roots(graph: Graph) -> dict[str, str]:

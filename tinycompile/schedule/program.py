@@ -27,7 +27,12 @@ class View:
     @property
     def hw(self) -> tuple[int, int]:
         """Rows and columns; tensors that are not images count as one row of (size / channels) columns."""
-        return (self.shape[1], self.shape[2]) if len(self.shape) == 4 else (1, prod(self.shape[:-1]))
+        return (self.shape[1], self.shape[2]) if self.is_image else (1, prod(self.shape[:-1]))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is NHWC with batch 1, so that it can be a window of something larger."""
+        return len(self.shape) == 4 and self.shape[0] == 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Program:
     outputs: tuple[View, ...]
     bound: int = 0
     """Lower bound on the arena of this order and these stages; ``arena_bytes`` where proved optimal."""
+    arena_bytes_without_input: int = 0
+    """What the arena would take if the application kept the inputs elsewhere."""
     spans: tuple[Span, ...] = ()
     """Which bytes are in use when: the memory map over time."""
 

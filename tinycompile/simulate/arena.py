@@ -43,7 +43,7 @@ def window(memory: Array, view: View, dtype: DType) -> Array:
     last = view.offset + (rows - 1) * view.pitch + columns * view.shape[-1] * element
     if view.offset < 0 or last > memory.size:
         raise ValueError(f"{view.tensor!r} ends at byte {last} of an arena of {memory.size}")
-    if len(view.shape) != 4:
+    if not view.is_image:
         return memory[view.offset : last].view(dtype.value).reshape(view.shape)
     base = memory[view.offset : last]
     channels = view.shape[3] * element
