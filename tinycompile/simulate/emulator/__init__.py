@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinycompile.simulate.emulator.emulate import emulate
+from tinycompile.simulate.emulator.qemu import emulate_in_qemu, qemu_version
 from tinycompile.simulate.emulator.result import Cost, Emulation, Touched
 
-__all__ = ["Cost", "Emulation", "Touched", "emulate"]
+__all__ = ["Cost", "Emulation", "Touched", "emulate", "emulate_in_qemu", "qemu_version"]
