@@ -1,0 +1,51 @@
+"""Unary: the table against the real function, and specification against C."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.equality import check, noise
+from tinycompile.ir import DType, Graph, Quant, Tensor
+from tinycompile.ops.unary import FUNCTIONS, Step, Unary
+
+QUANTS = st.builds(Quant.per_tensor, st.floats(1e-4, 10), st.integers(-128, 127))
+SHAPES = st.one_of(
+    st.tuples(st.just(1), st.integers(1, 7), st.integers(1, 7), st.integers(1, 9)),
+    st.tuples(st.just(1), st.integers(1, 33)),
+)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """One Unary op with one or two steps."""
+    shape = draw(SHAPES)
+    x = Tensor("x", shape, DType.INT8, draw(QUANTS))
+    y = Tensor("y", shape, DType.INT8, draw(QUANTS))
+    names = draw(st.lists(st.sampled_from(["sigmoid", "exp", "log", "hard_swish", "abs"]), max_size=2))
+    op = Unary("f", ("x",), "y", tuple(Step(n) for n in names))
+    return Graph("g", ("x",), ("y",), (op,), {"x": x, "y": y})
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(graphs(), min_size=1, max_size=40))
+def test_specification_equals_c(cases: list[Graph]) -> None:
+    check([(g, noise(g)) for g in cases])
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_table_is_the_nearest_value(name: str) -> None:
+    constants = {"clip": (-1.0, 2.0), "affine": (2.0, 1.0), "power": (2.0,), "selu": (1.67, 1.05), "hard_sigmoid": (0.2, 0.5)}
+    alpha = ("leaky_relu", "elu", "celu", "thresholded_relu")
+    step = Step(name, constants.get(name, (0.5,) if name in alpha else ()))
+    x = Tensor("x", (1, 4), DType.INT8, Quant.per_tensor(0.03, 7))
+    y = Tensor("y", (1, 4), DType.INT8, Quant.per_tensor(0.05, -3))
+    op = Unary("f", ("x",), "y", (step,))
+    graph = Graph("g", ("x",), ("y",), (op,), {"x": x, "y": y})
+    real = op.apply((np.arange(-128, 128) - 7) * 0.03)
+    back = (op.table(graph.io(op)).astype(float) + 3) * 0.05
+    inside = np.isfinite(real) & (np.abs(real) < 6)
+    assert inside.any()
+    assert np.abs(back - real)[inside].max() <= 0.025 + 1e-9

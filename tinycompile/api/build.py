@@ -1,0 +1,183 @@
+"""``tinycompile build``: a model file to a folder with C, host library, firmware and report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tinycompile.api.compile import Compiled, compile_graph, import_model
+from tinycompile.api.verify import Verification, verification_inputs, verify_stages
+from tinycompile.boards import Board, load_board
+from tinycompile.codegen.names import identifier
+from tinycompile.data import Preprocessing, Samples, load_samples
+from tinycompile.deploy import Firmware, build_firmware, build_host, find_toolchain
+from tinycompile.errors import UsageError
+from tinycompile.ir import Graph, Rounding, Shape
+from tinycompile.progress import Progress
+from tinycompile.quantize import Recipe
+from tinycompile.report import make_report
+from tinycompile.schedule import Goal
+
+Console = Literal["uart", "semihosting"]
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read, quantise, plan and build a model; the defaults are the command line's."""
+
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    calibration: Path | None = None
+    preprocessing: Preprocessing | None = None
+    layout: str | None = None
+    rounding: Rounding | None = None
+    memory: Mapping[str, int] = field(default_factory=dict)
+    """Other sizes of the board's memory regions, in bytes."""
+    goal: Goal = field(default_factory=Goal)
+    recipe: Recipe = field(default_factory=Recipe)
+    console: Console = "uart"
+    toolchain: str = "zig"
+    checked: bool = False
+    name: str | None = None
+    verify_samples: int = 2
+    """Inputs on which all stages are compared; 0 leaves the comparison out, and the report says so."""
+    emulate: bool = True
+
+
+@dataclass(frozen=True)
+class Built:
+    """What ``build`` made: the folder, and every value on the way."""
+
+    folder: Path
+    compiled: Compiled
+    firmware: Firmware
+    host: Path
+    verification: Verification
+    report: Mapping[str, Any]
+
+
+def build(
+    model: Path | str,
+    board: str | Board,
+    output: Path | str | None = None,
+    options: Options | None = None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Built:
+    """Compile ``model`` for ``board`` into the folder ``output`` (default: MODEL-BOARD in the working directory).
+
+    The folder appears when everything has succeeded, or not at all. An existing folder is refused unless it is
+    empty, or ``force`` is given and it holds an earlier build. Raises the typed errors of every stage.
+    """
+    model, options, progress = Path(model), options or Options(), progress or Progress()
+    target = board if isinstance(board, Board) else load_board(board)
+    target = target.with_memory(options.memory)
+    folder = Path(output) if output is not None else Path(f"{identifier(model.stem)}-{target.name}")
+    with _new_folder(folder, force=force) as draft:
+        with progress.stage("import"):
+            source = import_model(model, options.input_shapes)
+        samples = calibration_samples(source, options, progress)
+        name = options.name or model.stem
+        compiled = compile_graph(
+            source, target, samples=samples, recipe=options.recipe, goal=options.goal,
+            rounding=options.rounding, name=name, checked=options.checked, progress=progress,
+        )  # fmt: skip
+        own = str(Path(board).resolve()) if isinstance(board, str) and board.endswith(".toml") else None
+        built = _finish(model, compiled, samples, options, draft, progress, own)
+    return Built(folder, compiled, _moved(built[0], folder), folder / built[1].name, built[2], built[3])
+
+
+def calibration_samples(source: Graph, options: Options, progress: Progress) -> Samples | None:
+    """The calibration data that ``options`` name, or None for a graph that needs none or a user who gave none."""
+    if options.calibration is None:
+        return None
+    with progress.stage("read calibration data"):
+        return load_samples(options.calibration, source, preprocessing=options.preprocessing, layout=options.layout)
+
+
+def _finish(
+    model: Path,
+    compiled: Compiled,
+    samples: Samples | None,
+    options: Options,
+    draft: Path,
+    progress: Progress,
+    board_file: str | None,
+) -> tuple[Firmware, Path, Verification, Mapping[str, Any]]:
+    """Build, verify and report into ``draft``."""
+    compiled.sources.write(draft)
+    toolchain = find_toolchain(options.toolchain)
+    with ThreadPoolExecutor(2) as pool, progress.stage("compile host and firmware"):
+        host_job = pool.submit(build_host, compiled.sources, draft, checked=options.checked)
+        firmware = build_firmware(
+            compiled.sources, compiled.board, draft,
+            console=options.console, checked=options.checked, toolchain=toolchain,
+        )  # fmt: skip
+        host = host_job.result()
+    inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
+    result = verify_stages(compiled, host, firmware, inputs, emulate=options.emulate, progress=progress)
+    report = make_report(model, compiled, firmware, host, result, progress.seconds, board_file=board_file)
+    (draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return firmware, host, result, report
+
+
+def _moved(firmware: Firmware, folder: Path) -> Firmware:
+    """The firmware under its final paths."""
+    return replace(
+        firmware,
+        elf=folder / firmware.elf.name,
+        bin=folder / firmware.bin.name,
+        hex=folder / firmware.hex.name,
+    )
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
+    """A draft beside ``folder`` that takes its name at the end; removed on any error."""
+    replaced = _check_target(folder, force=force)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {str(folder.parent)!r}: {error.strerror}", hint="choose another --output"
+        ) from error
+    try:
+        yield draft
+        if replaced:
+            shutil.rmtree(folder)
+        draft.chmod(0o777 & ~_umask())
+        os.replace(draft, folder)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(folder)!r}: {error.strerror}", hint="choose another --output") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _check_target(folder: Path, *, force: bool) -> bool:
+    """Whether ``folder`` exists and may be replaced; UsageError where it may not."""
+    if not folder.exists() and not folder.is_symlink():
+        return False
+    if folder.is_dir() and not any(folder.iterdir()):
+        return True
+    if folder.is_dir() and force and (folder / REPORT).is_file():
+        return True
+    hint = "choose another --output"
+    if folder.is_dir() and (folder / REPORT).is_file():
+        hint += ", or --force to replace this earlier build"
+    raise UsageError(f"output {str(folder)!r} exists already", hint=hint)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,73 @@
+"""The stages in a row: a model file to the C of a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinycompile import codegen, frontends, passes
+from tinycompile.boards import Board
+from tinycompile.codegen import Sources
+from tinycompile.data import Samples
+from tinycompile.errors import UsageError
+from tinycompile.ir import Graph, Rounding, Shape, verify
+from tinycompile.progress import Progress
+from tinycompile.quantize import Quantized, Recipe, quantize
+from tinycompile.schedule import Goal, Program, schedule
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Every value between a model and its C."""
+
+    source: Graph
+    """The graph as imported and optimised: float32, or int8 where the file was quantised."""
+    quantized: Quantized
+    program: Program
+    sources: Sources
+    board: Board
+
+    @property
+    def graph(self) -> Graph:
+        """The int8 graph."""
+        return self.quantized.graph
+
+
+def import_model(model: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
+    """Read and optimise a model file (ONNX or TFLite).
+
+    Raises ImportFailed, UnsupportedOp, and UsageError where the file does not exist.
+    """
+    if not model.is_file():
+        raise UsageError(f"there is no file {str(model)!r}", hint="give the path of an .onnx or .tflite file")
+    return passes.optimize(frontends.load(model, input_shapes=input_shapes))
+
+
+def compile_graph(
+    source: Graph,
+    board: Board,
+    *,
+    samples: Samples | None = None,
+    recipe: Recipe | None = None,
+    goal: Goal | None = None,
+    rounding: Rounding | None = None,
+    name: str | None = None,
+    checked: bool = False,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Quantise, schedule and print an imported graph.
+
+    ``samples`` are calibration data; without them the ranges come from synthetic inputs. ``rounding`` overrides
+    what the file implies. Raises QuantizationFailed and DoesNotFit.
+    """
+    progress = progress or Progress()
+    with progress.stage("quantize"):
+        source = replace(source, rounding=rounding or source.rounding)
+        quantized = quantize(source, samples, recipe or Recipe())
+        verify(quantized.graph, "quantize")
+    with progress.stage("schedule"):
+        program = schedule(quantized.graph, board, goal or Goal())
+    with progress.stage("generate C"):
+        sources = codegen.render(program, name=name, checked=checked)
+    return Compiled(source, quantized, program, sources, board)

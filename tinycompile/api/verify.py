@@ -1,0 +1,87 @@
+"""One meaning: reference, arena, host and emulator must give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinycompile.api.compile import Compiled
+from tinycompile.api.session import ARENA, run_firmware
+from tinycompile.data import Samples
+from tinycompile.deploy import Firmware
+from tinycompile.ir import Array, DType, Graph
+from tinycompile.progress import Progress
+from tinycompile.simulate import Host, arena, compare, reference
+from tinycompile.simulate.emulator import Emulation
+
+Inputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Which stages ran and agreed on how many inputs, and the cost that the emulator saw (None: not emulated)."""
+
+    stages: tuple[str, ...]
+    samples: int
+    emulation: Emulation | None = None
+    arena_touched: int | None = None
+    """Highest byte of the arena that was written, plus one."""
+
+
+def verification_inputs(graph: Graph, samples: Samples | None, count: int) -> list[Inputs]:
+    """``count`` inputs: the first calibration samples, then noise over the full range of the input types."""
+    found: list[Inputs] = list(samples.spread((count + 1) // 2).encoded(graph)) if samples and count else []
+    rng = np.random.default_rng(0)
+    while len(found) < count:
+        found.append({name: _noise(rng, graph, name) for name in graph.inputs})
+    return found
+
+
+def _noise(rng: np.random.Generator, graph: Graph, name: str) -> Array:
+    tensor = graph.tensors[name]
+    info = np.iinfo(tensor.dtype.value) if tensor.dtype is not DType.FLOAT32 else np.iinfo(np.int8)
+    return rng.integers(info.min, info.max + 1, tensor.shape).astype(tensor.dtype.value)
+
+
+def verify_stages(
+    compiled: Compiled,
+    host: Path,
+    firmware: Firmware,
+    inputs: Sequence[Inputs],
+    *,
+    emulate: bool = True,
+    progress: Progress | None = None,
+) -> Verification:
+    """Run every stage on every input and compare; the emulator runs the first one only, because it is slow.
+
+    Raises Mismatch at the first difference, EmulationFault where the firmware does what the chip forbids.
+    """
+    progress, program, sources = progress or Progress(), compiled.program, compiled.sources
+    if not inputs:
+        return Verification((), 0)
+    with progress.stage("run reference and arena"):
+        expected = [reference(compiled.graph, x) for x in inputs]
+        for x, y in zip(inputs, expected, strict=True):
+            compare(y, arena(program, x), names=("reference", "arena"))
+    with progress.stage("run host"):
+        library = Host(host, compiled.graph, run=sources.run, arena_bytes=_arena_bytes(compiled, firmware))
+        for x, y in zip(inputs, expected, strict=True):
+            compare(y, library(x), names=("reference", "host"))
+    if not emulate or compiled.board.emulator is None:
+        return Verification(("reference", "arena", "host"), len(inputs))
+    with progress.stage("run emulator"):
+        ran = run_firmware(
+            firmware.elf, compiled.board, program, inputs[0],
+            console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=True,
+        )  # fmt: skip
+        compare(expected[0], ran.outputs, names=("reference", "emulator"))
+    touched = ran.cost.touched[ARENA].high_water
+    return Verification(("reference", "arena", "host", "emulator"), len(inputs), ran.cost, touched)
+
+
+def _arena_bytes(compiled: Compiled, firmware: Firmware) -> int:
+    """The arena as the C declares it, which in checked builds has a guard behind the plan."""
+    return max(compiled.program.arena_bytes, firmware.symbols.get(ARENA, 0))

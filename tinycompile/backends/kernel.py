@@ -1,0 +1,56 @@
+"""A kernel: one way to compute one op on cores that can execute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinycompile.ir import IO, Array, Op
+
+
+def _always(op: Any, io: IO) -> bool:
+    return True
+
+
+def _no_scratch(op: Any, io: IO) -> int:
+    return 0
+
+
+def _parameter_arrays(op: Op, io: IO) -> Mapping[str, Array]:
+    return {}
+
+
+def _no_numbers(op: Op, io: IO) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One row of a backend's table.
+
+    ``arguments`` are the C parameters after the pointers, from the vocabulary ``out_h out_w out_pitch``,
+    ``in0_h in0_w in0_pitch`` (``in1_`` and so on; numbered over the activation inputs), ``pad_top pad_left``:
+    what changes from one window of the op to another. All else is a constant of the generated function.
+    """
+
+    name: str
+    op: type[Op]
+    template: str
+    """Path below codegen_templates, e.g. ``portable/max_pool_2d.c.j2``."""
+    isa: frozenset[str] = frozenset()
+    """Features the core must have: ``dsp``, ``mve``."""
+    arguments: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Headers below runtime_c that the generated C includes."""
+    fits: Callable[[Any, IO], bool] = _always
+    scratch: Callable[[Any, IO], int] = _no_scratch
+    """Bytes of working memory; the planner places them like any buffer, 4-aligned."""
+    pack: Callable[[Any, IO], Mapping[str, Array]] = _parameter_arrays
+    """Constant arrays for flash, by the name that the template uses; NumPy dtypes become C types."""
+    numbers: Callable[[Any, IO], Mapping[str, Any]] = _no_numbers
+    """Further finished numbers for the template."""
+    lag: Callable[[Any, IO, int], int | None] | None = None
+    """Where the kernel overlaps better (or worse) than its op promises."""
+    cycles: Mapping[str, float] = field(default_factory=dict)
+    """Predicted cycles per counted feature (macs, ops, loads, stores, call) on a Cortex-M4, refined per core in ``cost``."""

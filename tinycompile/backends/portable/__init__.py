@@ -1,0 +1,12 @@
+"""Portable C99 kernels: they run on every core and on the host."""
+
+from tinycompile.backends.kernel import Kernel
+from tinycompile.backends.portable import elementwise, linear, movement, pooling, softmax
+
+PORTABLE: tuple[Kernel, ...] = (
+    *linear.ROWS,
+    *pooling.ROWS,
+    *elementwise.ROWS,
+    *softmax.ROWS,
+    *movement.ROWS,
+)

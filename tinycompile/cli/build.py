@@ -1,0 +1,91 @@
+"""``tinycompile build``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tinycompile.cli.options import json_option, model_options, read_options
+from tinycompile.cli.progress import Terminal
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--board", required=True, metavar="NAME|FILE.toml", help="The board to build for; see 'boards'.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make; default MODEL-BOARD.")
+@click.option("--force", is_flag=True, help="Replace the folder if it holds an earlier build.")
+@click.option("--console", type=click.Choice(["uart", "semihosting"]), default="uart", show_default=True,
+              help="What the firmware talks through.")
+@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True,
+              help="clang of the ziglang package, or arm-none-eabi-gcc.")
+@click.option("--name", metavar="NAME", help="Prefix of the C functions; default: the model's file name.")
+@click.option("--checked", is_flag=True, help="Canaries in the arena around every layer.")
+@click.option("--no-emulate", is_flag=True, help="Do not run the firmware in the emulator.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the time of each stage.")
+@model_options
+@json_option
+def build(  # fmt: skip
+    model: Path, board: str, output: Path | None, force: bool, console: str, toolchain: str, name: str | None,
+    checked: bool, no_emulate: bool, verbose: bool, as_json: bool, **texts: Any,
+) -> None:
+    """Compile MODEL (.onnx or .tflite) into C, a host library and a firmware image."""
+    from tinycompile.api import build as build_model
+
+    options = read_options(
+        texts, console=console, toolchain=toolchain, name=name, checked=checked, emulate=not no_emulate
+    )
+    progress = Terminal(verbose=verbose, quiet=as_json)
+    try:
+        built = build_model(model, board, output, options, force=force, progress=progress)
+    finally:
+        progress.close()
+    if as_json:
+        click.echo(json.dumps(built.report, indent=2))
+    else:
+        show(built.report, built.folder)
+
+
+def show(report: Mapping[str, Any], folder: Path) -> None:
+    """The summary of a build as a table, and what the reader must know about its ranges."""
+    memory, board = report["memory"], report["board"]
+    table = Table(title=f"{report['model']['file']} on {board['name']} ({board['core']})", show_header=False)
+    sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes"
+    arena = f"{memory['arena_bytes']:,} bytes ({memory['arena_bytes_without_input']:,} without the input)"
+    proof = "optimal" if memory["arena_optimal"] else f"lower bound {memory['arena_bound']:,}"
+    cycles = report["cycles"]["emulated"] or report["cycles"]["estimated"]
+    how = "emulated" if report["cycles"]["emulated"] else "predicted"
+    table.add_row("fits", "[green]yes[/]")
+    table.add_row("SRAM", sram)
+    table.add_row("  arena", f"{arena}, {proof}")
+    table.add_row("  stack", f"{memory['stack_bytes']:,} bytes at most" + _used(memory["stack_used"]))
+    table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
+    table.add_row("multiply-accumulates", f"{report['macs']:,}")
+    if report["instructions"]:
+        table.add_row("instructions", f"{report['instructions']:,} (counted)")
+    table.add_row("cycles", f"{cycles:,} ({how}, an estimate)")
+    table.add_row("latency", f"{report['milliseconds']:.2f} ms at {board['clock_hz'] / 1e6:g} MHz")
+    table.add_row("stages", _agreement(report["verification"]))
+    table.add_row("ranges", _ranges(report["quantization"]))
+    table.add_row("folder", str(folder))
+    Console().print(table)
+
+
+def _used(count: int | None) -> str:
+    return f" (image used {count:,})" if count else ""
+
+
+def _agreement(verification: Mapping[str, Any]) -> str:
+    stages, samples = " = ".join(verification["stages"]), verification["samples"]
+    return f"[green]{stages}[/], to the last bit, on {samples} inputs" if stages else "not compared"
+
+
+def _ranges(quantization: Mapping[str, Any]) -> str:
+    summary = escape(quantization["summary"])
+    return summary if quantization["measured"] else f"[yellow]{summary}[/]"

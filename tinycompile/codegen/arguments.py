@@ -1,0 +1,61 @@
+"""What a call passes to its kernel: pointers into the arena, then the extents that the kernel asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinycompile.errors import InternalError
+from tinycompile.ir import IO, DType, Pad
+from tinycompile.schedule.program import Call, View
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One C argument: a byte offset into the arena with its pointer type, or a plain number (``pointer`` empty)."""
+
+    value: int
+    pointer: str = ""
+
+    def text(self, value: str) -> str:
+        """The C expression, given the expression of its value."""
+        return f"({self.pointer})(void *)(arena + {value})" if self.pointer else value
+
+
+def parameters(kernel_arguments: Sequence[str], io: IO, has_scratch: bool) -> str:
+    """The C parameter list of a kernel function."""
+    pointers = [f"{io.out.dtype.c_type} *out"]
+    pointers += [f"const {t.dtype.c_type} *in{i}" for i, t in enumerate(io.activations)]
+    if has_scratch:
+        pointers.append("void *scratch")
+    return ", ".join(pointers + [f"int32_t {a}" for a in kernel_arguments])
+
+
+def arguments(call: Call, io: IO) -> tuple[Argument, ...]:
+    """The arguments of one call, in the order of ``parameters``."""
+    found = [Argument(call.output.offset, f"{io.out.dtype.c_type} *")]
+    for view, tensor in zip(call.inputs, io.activations, strict=True):
+        found.append(Argument(view.offset, f"const {tensor.dtype.c_type} *"))
+    if call.scratch is not None:
+        found.append(Argument(call.scratch, "void *"))
+    return (*found, *(Argument(_extent(call, io, name)) for name in call.kernel.arguments))
+
+
+def _extent(call: Call, io: IO, name: str) -> int:
+    if name in ("pad_top", "pad_left"):
+        pad: Pad = getattr(call.op, "pad", Pad())
+        return pad.top if name == "pad_top" else pad.left
+    match = re.fullmatch(r"(out|in(\d+))_(h|w|pitch)", name)
+    if match is None:
+        raise InternalError(f"kernel {call.kernel.name!r} asks for the unknown argument {name!r}")
+    view = call.output if match[1] == "out" else call.inputs[int(match[2])]
+    dtype = io.out.dtype if match[1] == "out" else io.activations[int(match[2])].dtype
+    if match[3] == "pitch":
+        return _elements(view, dtype)
+    return view.hw[0] if match[3] == "h" else view.hw[1]
+
+
+def _elements(view: View, dtype: DType) -> int:
+    """The pitch in elements of the tensor, which is what pointer arithmetic in C counts."""
+    return view.pitch // dtype.size

@@ -1,0 +1,64 @@
+"""Canaries: around every call of a checked build, the arena's free bytes must keep their pattern."""
+
+from __future__ import annotations
+
+from tinycompile.schedule.program import Program, View
+
+TAIL = 16
+"""Bytes that checked builds add behind the arena; always free."""
+
+Range = tuple[int, int]
+
+
+class Guards:
+    """The free byte ranges of the arena during each step of a program."""
+
+    def __init__(self, program: Program) -> None:
+        self._end = program.arena_bytes + TAIL
+        self._program = program
+        self._producers = program.graph.producers()
+        calls = list(program.unrolled())
+        self._busy: list[set[Range]] = [set() for _ in calls]
+        alive: dict[str, tuple[int, int]] = {}
+        ranges: dict[str, set[Range]] = {}
+
+        def touch(view: View, step: int) -> None:
+            root = self._root(view.tensor)
+            first, last = alive.get(root, (step, step))
+            alive[root] = min(first, step), max(last, step)
+            ranges.setdefault(root, set()).add((view.offset, view.offset + self._bytes(view)))
+
+        for view in program.inputs:
+            touch(view, 0)
+        for step, call in enumerate(calls):
+            for view in (*call.inputs, call.output):
+                touch(view, step)
+            if call.scratch is not None:
+                size = call.kernel.scratch(call.op, call.io(program.graph))
+                self._busy[step].add((call.scratch, call.scratch + size))
+        for view in program.outputs:
+            touch(view, len(calls) - 1)
+        for root, (first, last) in alive.items():
+            for step in range(first, last + 1):
+                self._busy[step] |= ranges[root]
+
+    def of(self, first: int, count: int) -> list[Range]:
+        """Byte ranges ``(start, stop)`` that stay free during ``count`` calls from call ``first`` on."""
+        free, cursor = [], 0
+        for low, high in sorted(set().union(*self._busy[first : first + count])):
+            if low > cursor:
+                free.append((cursor, low))
+            cursor = max(cursor, high)
+        free.append((cursor, self._end))
+        return free
+
+    def _root(self, tensor: str) -> str:
+        """The tensor whose bytes an alias shows."""
+        op = self._producers.get(tensor)
+        return self._root(op.inputs[0]) if op is not None and op.alias else tensor
+
+    def _bytes(self, view: View) -> int:
+        """Bytes from a view's first element to behind its last."""
+        rows, columns = view.hw
+        element = self._program.graph.tensors[view.tensor].dtype.size
+        return (rows - 1) * view.pitch + columns * view.shape[-1] * element

@@ -1,0 +1,28 @@
+"""C identifiers for models, layers and constants."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+RESERVED = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "asm bool catch class delete explicit export false friend mutable namespace new operator private protected "
+    "public template this throw true try typeid typename using virtual main tc".split()
+)
+
+
+def identifier(text: str, fallback: str = "model") -> str:
+    """A lower-case C and C++ identifier that resembles ``text``."""
+    words = re.sub(r"[^0-9a-z]+", "_", text.lower()).strip("_")
+    words = words[:48].strip("_") or fallback
+    if words[0].isdigit() or words in RESERVED or keyword.iskeyword(words):
+        words = f"m_{words}"
+    return words
+
+
+def snake(camel: str) -> str:
+    """``MaxPool2D`` to ``max_pool_2d``."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z][a-z])", "_", camel)
+    return spaced.lower()

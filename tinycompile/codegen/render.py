@@ -1,0 +1,188 @@
+"""``Program`` to ``Sources``: finished numbers and names go into the templates, which only print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import jinja2
+
+from tinycompile import resources
+from tinycompile.backends import Kernel
+from tinycompile.codegen import checked as canaries
+from tinycompile.codegen.arguments import Argument, arguments, parameters
+from tinycompile.codegen.constants import declaration, definition, number
+from tinycompile.codegen.names import identifier, snake
+from tinycompile.codegen.sources import Sources
+from tinycompile.errors import InternalError
+from tinycompile.ir import IO, Array, Op
+from tinycompile.schedule.program import Call, Loop, Program, View
+
+RUNTIME = ("include/tc.h", "include/tc_numerics.h")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One C function: an op of the graph, computed by one kernel, for whatever windows the program asks."""
+
+    symbol: str
+    op: Op
+    io: IO
+    kernel: Kernel
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """The constants it keeps in flash, by the template's names."""
+        return self.kernel.pack(self.op, self.io)
+
+    def array_name(self, name: str) -> str:
+        """C identifier of one of its constants."""
+        return f"{self.symbol}_{name}"
+
+
+def render(program: Program, *, name: str | None = None, checked: bool = False) -> Sources:
+    """The C of a program. ``checked`` builds watch every free byte of the arena around every call.
+
+    Raises InternalError where a kernel's template or arguments are inconsistent.
+    """
+    prefix = identifier(name or program.graph.name)
+    layers = _layers(program, prefix)
+    arrays = {layer.array_name(n): a for layer in layers for n, a in layer.arrays.items()}
+    guards = canaries.Guards(program) if checked else None
+    context: dict[str, Any] = {
+        "name": prefix,
+        "NAME": prefix.upper(),
+        "graph": program.graph,
+        "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
+        "used_bytes": program.arena_bytes,
+        "inputs": _ports(program, prefix, program.inputs, "input"),
+        "outputs": _ports(program, prefix, program.outputs, "output"),
+        "declarations": [declaration(n, a) for n, a in arrays.items()],
+        "definitions": (definition(n, a) for n, a in arrays.items()),
+        "functions": [_function(layer) for layer in layers],
+        "statements": list(_statements(program, {(x.op.name, x.kernel.name): x for x in layers}, prefix, guards)),
+        "includes": sorted({s for layer in layers for s in layer.kernel.sources}),
+        "guards": guards,
+        "number": number,
+    }
+    files = {
+        f"{prefix}.h": _print("model.h.j2", context),
+        f"{prefix}.c": _print("model.c.j2", context),
+        f"{prefix}_weights.h": _print("weights.h.j2", context),
+        f"{prefix}_weights.c": _print("weights.c.j2", context),
+        "tc_firmware_model.h": _print("firmware_model.h.j2", context),
+    }
+    runtime = resources.folder("runtime_c")
+    for source in (*RUNTIME, *context["includes"]):
+        files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
+    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
+
+
+def _layers(program: Program, prefix: str) -> list[Layer]:
+    graph = program.graph
+    index = {op.name: i for i, op in enumerate(graph.ops)}
+    whole = {op.name: op for op in graph.ops}
+    found: dict[tuple[str, str], Layer] = {}
+    for call in program.unrolled():
+        key = (call.op.name, call.kernel.name)
+        if key not in found:
+            op = whole[call.op.name]
+            symbol = f"{prefix}_{index[op.name]:02d}_{snake(type(op).__name__)}"
+            if any(layer.symbol == symbol for layer in found.values()):
+                symbol = f"{symbol}_{identifier(call.kernel.name)}"
+            found[key] = Layer(symbol, op, graph.io(op), call.kernel)
+    return list(found.values())
+
+
+def _function(layer: Layer) -> str:
+    op, io, kernel = layer.op, layer.io, layer.kernel
+    head = parameters(kernel.arguments, io, kernel.scratch(op, io) > 0)
+    comment = f"{op.name}: {op.label()}, {io.out}, by {kernel.name}".replace("*/", "* /").replace("/*", "/ *")
+    context = {
+        "signature": f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})",
+        "op": op,
+        "io": io,
+        "c": SimpleNamespace(**{n: layer.array_name(n) for n in layer.arrays}),
+        "n": SimpleNamespace(**kernel.numbers(op, io)),
+        "p": op.parameters(io),
+    }
+    return _print(kernel.template, context)
+
+
+def _statements(
+    program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str, guards: canaries.Guards | None
+) -> Iterator[dict[str, Any]]:
+    """One entry a step: its calls with literal arguments, and for a loop the table of those that vary."""
+    number_of_call = 0
+    for position, step in enumerate(program.steps):
+        bodies = step.iterations if isinstance(step, Loop) else ((step,),)
+        rows: list[list[int]] = [[] for _ in bodies]
+        calls = []
+        for slot in range(len(bodies[0])):
+            layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
+            variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
+            calls.append({"symbol": layer.symbol, "arguments": _fold(variants, rows), "op": layer.op.name})
+        count = sum(len(body) for body in bodies)
+        yield {
+            "table": f"{prefix}_table_{position}",
+            "rows": rows if isinstance(step, Loop) else [],
+            "calls": calls,
+            "free": guards.of(number_of_call, count) if guards else None,
+        }
+        number_of_call += count
+
+
+def _fold(variants: list[tuple[Argument, ...]], rows: list[list[int]]) -> str:
+    """Arguments as C text: a literal where all iterations agree, else a new column of the loop's table."""
+    texts = []
+    for column in zip(*variants, strict=True):
+        if all(argument == column[0] for argument in column):
+            texts.append(column[0].text(str(column[0].value)))
+            continue
+        texts.append(column[0].text(f"t[{len(rows[0])}]"))
+        for row, argument in zip(rows, column, strict=True):
+            row.append(argument.value)
+    return ", ".join(texts)
+
+
+def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) -> list[dict[str, Any]]:
+    """What the header tells of each input or output."""
+    found = []
+    for i, view in enumerate(views):
+        tensor, port = program.graph.tensors[view.tensor], program.graph.port(view.tensor)
+        suffix = str(i) if len(views) > 1 else ""
+        found.append(
+            {
+                "argument": f"{kind}{suffix}",
+                "MACRO": f"{prefix}_{kind}{suffix}".upper(),
+                "tensor": tensor,
+                "port": port,
+                "layout": port.layout,
+                "offset": view.offset,
+                "scale": tensor.quant.scalar if tensor.quant else 1.0,
+                "zero_point": tensor.zero_point,
+            }
+        )
+    return found
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.folder("codegen_templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+
+
+def _print(template: str, context: Mapping[str, Any]) -> str:
+    try:
+        return _environment().get_template(template).render(**context)
+    except jinja2.TemplateError as error:
+        raise InternalError(f"template {template}: {error}") from error

@@ -1,0 +1,77 @@
+"""What ops with two inputs share: NumPy broadcasting, in one piece and window by window."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.errors import ImportFailed
+from tinycompile.ir import IO, Cut, Features, OnnxWriter, Op, Shape, Tensor, Window
+from tinycompile.ops.clipping import UNCLIPPED, Clip
+
+
+def aligned(shape: Shape, rank: int) -> Shape:
+    """``shape`` with leading ones up to ``rank`` axes."""
+    return (1,) * (rank - len(shape)) + shape
+
+
+@dataclass(frozen=True)
+class Broadcast(Op):
+    """An elementwise op of two inputs under NumPy broadcasting."""
+
+    def infer(self, *inputs: Tensor) -> Shape:
+        """The broadcast shape; ImportFailed where the inputs do not fit together."""
+        try:
+            return tuple(int(d) for d in np.broadcast_shapes(*(t.shape for t in inputs)))
+        except ValueError:
+            shapes = " and ".join(f"{t.name!r} {list(t.shape)}" for t in inputs)
+            raise ImportFailed(
+                f"{type(self).__name__} cannot broadcast {shapes}",
+                where=self.name,
+                hint="make every pair of extents equal, or one of them 1",
+            ) from None
+
+    def restrict(self, io: IO, window: Window) -> Cut | None:
+        """The same op on the same window; an input that is one row or column wide keeps it.
+
+        None where the output is not an image, or a constant or a lower-rank input would have to be cut.
+        """
+        if len(io.out.shape) != 4 or io.out.shape[0] != 1:
+            return None
+        windows: list[Window | None] = []
+        for tensor in io.inputs:
+            if tensor.data is not None:
+                if aligned(tensor.shape, 4)[:3] != (1, 1, 1):
+                    return None
+                windows.append(None)
+            elif len(tensor.shape) != 4:
+                return None
+            else:
+                windows.append(_operand_window(tensor, window))
+        return Cut(self, tuple(windows))
+
+    def lag(self, io: IO, index: int) -> int | None:
+        """In place of an input that is as large as the output; a repeated input is kept apart."""
+        return 0 if io.inputs[index].size == io.out.size else None
+
+    def features(self, io: IO) -> Features:
+        """One operation a value; a repeated operand is loaded again."""
+        return Features(ops=io.out.size, loads=2 * io.out.nbytes, stores=io.out.nbytes)
+
+
+def _operand_window(tensor: Tensor, window: Window) -> Window:
+    height, width = tensor.hw
+    top, rows = (0, 1) if height == 1 else (window.top, window.height)
+    left, columns = (0, 1) if width == 1 else (window.left, window.width)
+    return Window(top, left, rows, columns)
+
+
+def write_clipped(w: OnnxWriter, value: str, clip: Clip, output: str) -> None:
+    """ONNX nodes that make ``output`` from ``value``: a Clip, or an Identity where there are no bounds."""
+    if clip == UNCLIPPED:
+        w.node("Identity", [value], output)
+        return
+    low, high = (w.constant(np.float32(bound)) if math.isfinite(bound) else "" for bound in clip)
+    w.node("Clip", [value, low, high], output)

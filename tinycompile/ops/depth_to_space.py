@@ -1,0 +1,59 @@
+"""Channels unfolded into blocks of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tinycompile.errors import ImportFailed
+from tinycompile.ir import IO, Array, Cut, OnnxWriter, Shape, Tensor, Window
+from tinycompile.ops.moving import Moving
+
+
+@dataclass(frozen=True)
+class DepthToSpace(Moving):
+    """Each pixel's channels become ``block`` x ``block`` pixels.
+
+    Mode DCR: channels are (block row, block column, channel); CRD: (channel, block row, block column).
+    """
+
+    block: int = 1
+    mode: Literal["DCR", "CRD"] = "DCR"
+
+    def infer(self, *inputs: Tensor) -> Shape:
+        """(1, H * block, W * block, C / block**2); ImportFailed where the channels do not divide."""
+        height, width = inputs[0].hw
+        channels, rest = divmod(inputs[0].channels, self.block**2)
+        if rest:
+            raise ImportFailed(
+                f"DepthToSpace needs channels in multiples of {self.block**2}, {inputs[0].name!r} has "
+                f"{inputs[0].channels}",
+                where=self.name,
+            )
+        return inputs[0].shape[0], height * self.block, width * self.block, channels
+
+    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
+        """DepthToSpace between two Transposes, because ONNX has channels first."""
+        first = w.node("Transpose", [self.inputs[0]], perm=[0, 3, 1, 2])
+        made = w.node("DepthToSpace", [first], blocksize=self.block, mode=self.mode)
+        w.node("Transpose", [made], self.output, perm=[0, 2, 3, 1])
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        """Reshape, transpose, reshape."""
+        n, height, width, _ = inputs[0].shape
+        b, channels = self.block, io.out.channels
+        if self.mode == "DCR":
+            blocks = inputs[0].reshape(n, height, width, b, b, channels).transpose(0, 1, 3, 2, 4, 5)
+        else:
+            blocks = inputs[0].reshape(n, height, width, channels, b, b).transpose(0, 1, 4, 2, 5, 3)
+        return np.ascontiguousarray(blocks).reshape(n, height * b, width * b, channels)
+
+    def restrict(self, io: IO, window: Window) -> Cut | None:
+        """The pixels whose blocks make up the window; None where it cuts through blocks."""
+        b = self.block
+        extents = (window.top, window.left, window.height, window.width)
+        if io.out.shape[0] != 1 or any(extent % b for extent in extents):
+            return None
+        return Cut(self, (Window(window.top // b, window.left // b, window.height // b, window.width // b),))

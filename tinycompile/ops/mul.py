@@ -1,0 +1,40 @@
+"""Product of two tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinycompile.ir import IO, Array, OnnxWriter
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.broadcast import Broadcast, write_clipped
+from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
+
+
+@dataclass(frozen=True)
+class Mul(Broadcast):
+    """x0 * x1 under NumPy broadcasting, then the clip (real bounds)."""
+
+    clip: Clip = UNCLIPPED
+
+    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
+        """Mul and, where bounds are set, Clip."""
+        write_clipped(w, w.node("Mul", list(self.inputs)), self.clip, self.output)
+
+    def requantizer(self, io: IO) -> Requantizer:
+        """From products of two int8 differences to the output."""
+        scale = io.inputs[0].q.scalar * io.inputs[1].q.scalar / io.out.q.scalar
+        scheme = "double" if io.rounding == "tflite" else "native"
+        return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        """requantize((x0 - z0) * (x1 - z1))."""
+        a, b = (x.astype(np.int64) - t.zero_point for x, t in zip(inputs, io.inputs, strict=True))
+        return self.requantizer(io)(a * b)
+
+    def parameters(self, io: IO) -> Mapping[str, Any]:
+        """``requantizer``."""
+        return {"requantizer": self.requantizer(io)}

@@ -1,0 +1,203 @@
+"""Any function of one value: exact through a table of 256 entries, one for each int8 input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinycompile.errors import InternalError
+from tinycompile.ir import IO, Array, Cut, OnnxWriter, Op, Quant, Shape, Tensor, Window
+
+Real = Callable[..., Array]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A named function of one value with up to two constants: its meaning in float64 and how ONNX spells it."""
+
+    real: Real
+    onnx: Callable[[OnnxWriter, str, tuple[float, ...]], str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One function of a chain and its constants (``Step("leaky_relu", (0.1,))``)."""
+
+    function: str
+    constants: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(f'{c:g}' for c in self.constants)})" if self.constants else self.function
+
+
+@dataclass(frozen=True)
+class Unary(Op):
+    """A chain of functions applied to every value; an empty chain changes only the quantisation."""
+
+    steps: tuple[Step, ...] = ()
+
+    def infer(self, *inputs: Tensor) -> Shape:
+        """The input's shape."""
+        return inputs[0].shape
+
+    def apply(self, x: Array) -> Array:
+        """The chain in float64."""
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                x = FUNCTIONS[step.function].real(x, *step.constants)
+        return x
+
+    def table(self, io: IO) -> Array:
+        """int8[256]: the output for each input value, from -128 up.
+
+        Values without a real result (the logarithm of a negative number) take the nearest representable bound.
+        """
+        q = np.arange(-128, 128, dtype=np.float64)
+        real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
+        real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        rounded = np.floor(real / io.out.q.scalar + 0.5) + io.out.zero_point
+        return np.clip(rounded, -128, 127).astype(np.int8)
+
+    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
+        """One ONNX node or a few for each step."""
+        value = self.inputs[0]
+        for step in self.steps:
+            value = FUNCTIONS[step.function].onnx(w, value, step.constants)
+        w.node("Identity", [value], self.output)
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        """table[x + 128]."""
+        return self.table(io)[inputs[0].astype(np.int64) + 128]
+
+    def parameters(self, io: IO) -> Mapping[str, Any]:
+        """``table``: int8[256]."""
+        return {"table": self.table(io)}
+
+    def fixed_quant(self, io: IO) -> Quant | None:
+        """Known ranges: 0..1 for sigmoids, -1..1 for tanh."""
+        last = self.steps[-1].function if self.steps else ""
+        return FIXED.get(last)
+
+    def restrict(self, io: IO, window: Window) -> Cut | None:
+        """The same op on the same window."""
+        return Cut(self, (window,))
+
+    def lag(self, io: IO, index: int) -> int | None:
+        """In place."""
+        return 0
+
+
+def _clip(x: Array, low: float, high: float) -> Array:
+    return np.clip(x, low, high)
+
+
+def _erf(x: Array) -> Array:
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
+
+
+def _op(kind: str, *names: str) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
+    """An ONNX operator whose attributes ``names`` are the step's constants."""
+    return lambda w, x, c: w.node(kind, [x], **dict(zip(names, c, strict=True)))
+
+
+def _onnx_clip(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Clip", [x, w.constant(np.float32(c[0])), w.constant(np.float32(c[1]))])
+
+
+def _onnx_affine(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Add", [w.node("Mul", [x, w.constant(np.float32(c[0]))]), w.constant(np.float32(c[1]))])
+
+
+def _onnx_power(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Pow", [x, w.constant(np.float32(c[0]))])
+
+
+def _onnx_swish(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Mul", [x, w.node("Sigmoid", [x])])
+
+
+def _onnx_mish(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Mul", [x, w.node("Tanh", [w.node("Softplus", [x])])])
+
+
+def _onnx_hard_swish(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    return w.node("Mul", [x, w.node("HardSigmoid", [x], alpha=1 / 6, beta=0.5)])
+
+
+def _onnx_gelu(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    erf = w.node("Erf", [w.node("Mul", [x, w.constant(np.float32(math.sqrt(0.5)))])])
+    half = w.node("Mul", [x, w.constant(np.float32(0.5))])
+    return w.node("Mul", [half, w.node("Add", [erf, w.constant(np.float32(1))])])
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(0, x)
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "clip": Function(_clip, _onnx_clip),
+    "affine": Function(lambda x, a, b: a * x + b, _onnx_affine),
+    "power": Function(lambda x, p: np.power(x, p), _onnx_power),
+    "leaky_relu": Function(lambda x, a: np.where(x < 0, a * x, x), _op("LeakyRelu", "alpha")),
+    "elu": Function(lambda x, a: np.where(x < 0, a * np.expm1(x), x), _op("Elu", "alpha")),
+    "selu": Function(lambda x, a, g: g * np.where(x < 0, a * np.expm1(x), x), _op("Selu", "alpha", "gamma")),
+    "celu": Function(lambda x, a: np.where(x < 0, a * np.expm1(x / a), x), _op("Celu", "alpha")),
+    "thresholded_relu": Function(lambda x, a: np.where(x > a, x, 0), _op("ThresholdedRelu", "alpha")),
+    "hard_sigmoid": Function(lambda x, a, b: np.clip(a * x + b, 0, 1), _op("HardSigmoid", "alpha", "beta")),
+    "sigmoid": Function(_sigmoid, _op("Sigmoid")),
+    "tanh": Function(np.tanh, _op("Tanh")),
+    "swish": Function(lambda x: x * _sigmoid(x), _onnx_swish),
+    "hard_swish": Function(lambda x: x * np.clip(x / 6 + 0.5, 0, 1), _onnx_hard_swish),
+    "mish": Function(lambda x: x * np.tanh(_softplus(x)), _onnx_mish),
+    "gelu": Function(lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))), _onnx_gelu),
+    "softplus": Function(_softplus, _op("Softplus")),
+    "softsign": Function(lambda x: x / (1 + np.abs(x)), _op("Softsign")),
+    "erf": Function(_erf, _op("Erf")),
+    "exp": Function(np.exp, _op("Exp")),
+    "log": Function(np.log, _op("Log")),
+    "sqrt": Function(np.sqrt, _op("Sqrt")),
+    "reciprocal": Function(lambda x: 1 / x, _op("Reciprocal")),
+    "abs": Function(np.abs, _op("Abs")),
+    "neg": Function(np.negative, _op("Neg")),
+    "sign": Function(np.sign, _op("Sign")),
+    "floor": Function(np.floor, _op("Floor")),
+    "ceil": Function(np.ceil, _op("Ceil")),
+    "round": Function(np.rint, _op("Round")),
+    "sin": Function(np.sin, _op("Sin")),
+    "cos": Function(np.cos, _op("Cos")),
+    "tan": Function(np.tan, _op("Tan")),
+    "atan": Function(np.arctan, _op("Atan")),
+    "asin": Function(np.arcsin, _op("Asin")),
+    "acos": Function(np.arccos, _op("Acos")),
+    "sinh": Function(np.sinh, _op("Sinh")),
+    "cosh": Function(np.cosh, _op("Cosh")),
+    "asinh": Function(np.arcsinh, _op("Asinh")),
+    "acosh": Function(np.arccosh, _op("Acosh")),
+    "atanh": Function(np.arctanh, _op("Atanh")),
+}
+
+FIXED: Mapping[str, Quant] = {
+    "sigmoid": Quant.per_tensor(1 / 256, -128),
+    "hard_sigmoid": Quant.per_tensor(1 / 255, -128),
+    "tanh": Quant.per_tensor(1 / 128, 0),
+}
+
+
+def relu(name: str, x: str, output: str) -> Unary:
+    """max(x, 0)."""
+    return Unary(name, (x,), output, (Step("clip", (0.0, math.inf)),))
+
+
+def checked(step: Step) -> Step:
+    """The step, or InternalError where no such function exists."""
+    if step.function not in FUNCTIONS:
+        raise InternalError(f"no function of one value is called {step.function!r}")
+    return step

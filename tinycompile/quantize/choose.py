@@ -1,0 +1,110 @@
+"""The quantisation of every activation: among what observers propose, the one that causes the least error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tinycompile.data import Samples
+from tinycompile.ir import Graph, Op, Quant
+from tinycompile.ops import MatMul, Mul
+from tinycompile.quantize.constants import weight_scales
+from tinycompile.quantize.effect import output_errors, samples_affordable
+from tinycompile.quantize.ranges import Candidate, Histogram, affine, candidates, span
+from tinycompile.quantize.recipe import Recipe
+from tinycompile.quantize.report import TensorRange, ratio_decibels
+from tinycompile.quantize.sharing import Sharing
+
+ALIKE = 1.1
+"""Candidates whose own error is within this factor of the least are not worth a comparison at the outputs."""
+LARGEST_RATIO = 2.0**12
+"""An accumulator's unit is never more than so many units of the output: requantisation has a limit (2**20), and an
+output that fine would show nothing but whole steps of the accumulator."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Quantisation by group, and a description of each decision."""
+
+    quants: Mapping[str, Quant]
+    ranges: tuple[TensorRange, ...]
+
+
+def choose(sharing: Sharing, histograms: Mapping[str, Histogram], samples: Samples, recipe: Recipe) -> Choice:
+    """A quantisation for every group of ``sharing``; ``histograms`` holds those without a pin."""
+    stored = {sharing.root[n]: q for n, q in samples.quants.items() if n in sharing.root and _fits_int8(q)}
+    options = {}
+    for root, histogram in histograms.items():
+        proposals = candidates(histogram, recipe)
+        if root in stored:
+            proposals.insert(0, Candidate("data", stored[root]))
+        options[root] = sorted(proposals, key=lambda c: histogram.error(c.quant))
+    best = {root: found[0] for root, found in options.items()}
+    best.update(_by_output(sharing, histograms, options, samples))
+    quants = {**sharing.pins, **_widened(sharing, {root: c.quant for root, c in best.items()})}
+    return Choice(quants, tuple(_described(sharing, histograms, best, quants)))
+
+
+def _fits_int8(quant: Quant) -> bool:
+    return -128 <= quant.zero_point <= 127
+
+
+def _by_output(
+    sharing: Sharing,
+    histograms: Mapping[str, Histogram],
+    options: Mapping[str, list[Candidate]],
+    samples: Samples,
+) -> dict[str, Candidate]:
+    """Where candidates differ enough to matter, the one that the network's outputs notice least."""
+    unclear = {}
+    for root, found in options.items():
+        errors = [histograms[root].error(c.quant) for c in found]
+        if errors[-1] > ALIKE * errors[0] > 0:
+            unclear[root] = found
+    count = samples_affordable(sharing.graph, sum(map(len, unclear.values())))
+    if not unclear or not count:
+        return {}
+    measured = output_errors(sharing, unclear, samples.spread(count))
+    return {root: min(zip(measured[root], found), key=lambda p: p[0])[1] for root, found in unclear.items()}
+
+
+def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
+    """``quants`` with outputs coarsened where they would be far finer than the accumulator they come from."""
+    graph, root = sharing.graph, sharing.root
+    for op in graph.ops:
+        group = root.get(op.output)
+        if group not in quants or op.moves_data:
+            continue
+        unit = _unit(op, graph, {n: (quants.get(r) or sharing.pins[r]).scalar for n, r in root.items()})
+        if unit > LARGEST_RATIO * quants[group].scalar:
+            factor = unit / LARGEST_RATIO / quants[group].scalar
+            low, high = span(quants[group])
+            quants[group] = affine(low * factor, high * factor)
+    return quants
+
+
+def _unit(op: Op, graph: Graph, scales: Mapping[str, float]) -> float:
+    """The real value of one unit of an op's accumulator, the largest over its channels."""
+    mine = [scales[n] for i, n in enumerate(op.inputs) if op.role(i) == "activation" and n in scales]
+    weights = [graph.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
+    if weights and mine:
+        w = weights[0]
+        return mine[0] * max(w.quant.scale if w.quant else weight_scales(w.real))
+    if isinstance(op, (Mul, MatMul)) and len(mine) == 2:
+        return mine[0] * mine[1]
+    return max(mine, default=0.0)
+
+
+def _described(
+    sharing: Sharing, histograms: Mapping[str, Histogram], best: Mapping[str, Candidate], quants: Mapping[str, Quant]
+) -> list[TensorRange]:
+    described = []
+    annotated = {sharing.root[n] for n in sharing.root if sharing.graph.tensors[n].quant is not None}
+    for root, quant in quants.items():
+        low, high = span(quant)
+        method = best[root].method if root in best else "file" if root in annotated else "known"
+        snr = None
+        if root in histograms:
+            snr = ratio_decibels(histograms[root].power(), histograms[root].error(quant))
+        described.append(TensorRange(root, method, low, high, quant.scalar, quant.zero_point, snr))
+    return described

@@ -1,0 +1,186 @@
+"""The report as plain data; its shape is a contract that other programs rely on (``schema.json``)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycompile import __version__
+from tinycompile.ir import Graph
+from tinycompile.schedule import View
+
+if TYPE_CHECKING:
+    from tinycompile.api.compile import Compiled
+    from tinycompile.api.verify import Verification
+    from tinycompile.deploy import Firmware
+
+SCHEMA_VERSION = 1
+
+
+def make_report(
+    model: Path,
+    compiled: Compiled,
+    firmware: Firmware,
+    host: Path,
+    verification: Verification,
+    seconds: Mapping[str, float],
+    *,
+    board_file: str | None = None,
+) -> dict[str, Any]:
+    """Everything that was decided and measured, as JSON-ready values. Sizes are bytes, times seconds.
+
+    ``board_file`` is the path of the board's own .toml where it is not one that ships with tinycompile.
+    """
+    layers = _layers(compiled, firmware, verification)
+    board, program = compiled.board, compiled.program
+    cost = verification.emulation
+    clock = board.clock_hz
+    cycles = {
+        "estimated": sum(layer["cycles_estimated"] for layer in layers),
+        "emulated": cost.cycles if cost else None,
+    }
+    best = cycles["emulated"] or cycles["estimated"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tinycompile": __version__,
+        "model": _model(model, compiled.graph),
+        "board": {
+            "name": board.name,
+            "file": board_file,
+            "core": board.core,
+            "clock_hz": clock,
+            "memory": [{"name": r.name, "origin": r.origin, "size": r.size} for r in board.memory],
+        },
+        "fits": True,
+        "memory": _memory(compiled, firmware, verification),
+        "macs": sum(layer["macs"] for layer in layers),
+        "instructions": cost.instructions if cost else None,
+        "cycles": cycles,
+        "milliseconds": 1e3 * best / clock,
+        "inference_function": compiled.sources.run,
+        "header": compiled.sources.header,
+        "host_library": host.name,
+        "firmware": {"elf": firmware.elf.name, "bin": firmware.bin.name, "hex": firmware.hex.name},
+        "console": firmware.console,
+        "inputs": [_port(compiled.graph, view) for view in program.inputs],
+        "outputs": [_port(compiled.graph, view) for view in program.outputs],
+        "layers": layers,
+        "quantization": _quantization(compiled),
+        "verification": {
+            "stages": list(verification.stages),
+            "samples": verification.samples,
+            "agree": bool(verification.stages),
+        },
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def _model(model: Path, graph: Graph) -> dict[str, Any]:
+    return {
+        "file": model.name,
+        "path": str(model.resolve()),
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "name": graph.name,
+        "operators": len(graph.ops),
+        "parameters": sum(t.size for t in graph.tensors.values() if t.data is not None),
+    }
+
+
+def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) -> dict[str, Any]:
+    program, board = compiled.program, compiled.board
+    cost = verification.emulation
+    resident = sum(compiled.graph.tensors[v.tensor].nbytes for v in program.inputs)
+    flash = sum(r.size for r in board.memory if r.name == "flash")
+    return {
+        "arena_bytes": program.arena_bytes,
+        "arena_declared": firmware.symbols["tc_arena"],
+        "arena_bytes_without_input": program.arena_bytes_without_input,
+        "arena_bound": program.bound,
+        "arena_optimal": program.bound >= program.arena_bytes,
+        "arena_touched": verification.arena_touched,
+        "input_bytes": resident,
+        "stack_bytes": firmware.run_stack.bytes,
+        "stack_reserved": firmware.stack_reserved,
+        "stack_used": cost.stack_bytes if cost else None,
+        "static_ram_bytes": firmware.static_ram_bytes,
+        "sram_bytes": firmware.static_ram_bytes + firmware.stack_reserved,
+        "sram_available": board.ram.size,
+        "keeps_input": firmware.keeps_input,
+        "flash_bytes": firmware.flash_bytes,
+        "flash_available": flash,
+        "flash_sections": {
+            "text": firmware.sizes.text,
+            "rodata": firmware.sizes.rodata,
+            "data": firmware.sizes.data,
+        },
+    }
+
+
+def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
+    """One entry for each C function of a layer: its kernel, what it costs, and the error that its op adds."""
+    from tinycompile.api.estimate import call_cycles
+
+    graph, program = compiled.graph, compiled.program
+    ops = {op.name: op for op in graph.ops}
+    costs = {c.name: c for c in verification.emulation.layers} if verification.emulation else {}
+    errors = {error.op: error for error in compiled.quantized.report.ops}
+    calls: dict[str, list[Any]] = {}
+    for call in program.unrolled():
+        calls.setdefault(call.op.name, []).append(call)
+    found = []
+    for symbol, name in compiled.sources.layers.items():
+        op, mine, cost = ops[name], calls[name], costs.get(symbol)
+        features = [c.op.features(c.io(graph)) for c in mine]
+        constants = sum(n for s, n in firmware.symbols.items() if s.startswith(f"{symbol}_"))
+        found.append(
+            {
+                "name": name,
+                "op": type(op).__name__,
+                "kernel": mine[0].kernel.name,
+                "symbol": symbol,
+                "output": op.output,
+                "shape": list(graph.tensors[op.output].shape),
+                "calls": len(mine),
+                "macs": sum(f.macs for f in features),
+                "flash_constants": constants,
+                "flash_code": firmware.symbols.get(symbol, 0),
+                "cycles_estimated": sum(call_cycles(c, program, compiled.board) for c in mine),
+                "cycles_emulated": cost.cycles if cost else None,
+                "instructions": cost.instructions if cost else None,
+                "snr_added_db": _finite(errors[name].added) if name in errors else None,
+                "snr_total_db": _finite(errors[name].total) if name in errors else None,
+            }
+        )
+    return found
+
+
+def _finite(value: float) -> float | None:
+    """The value, or None where JSON has no number for it."""
+    return value if math.isfinite(value) else None
+
+
+def _quantization(compiled: Compiled) -> dict[str, Any]:
+    """Where ranges came from and what they are; the layers carry the errors."""
+    plain = compiled.quantized.report.to_json()
+    del plain["ops"]
+    return {"rounding": compiled.graph.rounding, **plain}
+
+
+def _port(graph: Graph, view: View) -> dict[str, Any]:
+    tensor, port = graph.tensors[view.tensor], graph.port(view.tensor)
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.value,
+        "layout": port.layout,
+        "file_shape": list(port.shape),
+        "file_dtype": port.dtype,
+        "permutation": list(port.perm),
+        "scale": tensor.quant.scalar if tensor.quant else None,
+        "zero_point": tensor.quant.zero_point if tensor.quant else None,
+        "offset": view.offset,
+        "bytes": tensor.nbytes,
+    }

@@ -1,0 +1,7 @@
+"""Choose order, patches, kernels and addresses: from a graph to a program."""
+
+from tinycompile.schedule.program import Call, Loop, Program, Span, View
+from tinycompile.schedule.search import RESERVED, Goal, schedule
+from tinycompile.schedule.stages import Stage
+
+__all__ = ["RESERVED", "Call", "Goal", "Loop", "Program", "Span", "Stage", "View", "schedule"]

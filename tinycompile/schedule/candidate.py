@@ -1,0 +1,149 @@
+"""One way to run a network, judged before it is placed: kernels, order, predicted cycles, lower bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tinycompile.backends import Kernel, candidates
+from tinycompile.cost import kernel_cycles
+from tinycompile.errors import Unsupported, UnsupportedOp
+from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.assemble import assemble
+from tinycompile.schedule.check import check
+from tinycompile.schedule.liveness import Kernels, problem, roots, tasks, without
+from tinycompile.schedule.order import best_order
+from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
+from tinycompile.schedule.program import Program
+from tinycompile.schedule.stages import Run, Stage
+
+if TYPE_CHECKING:
+    from tinycompile.boards import Board
+
+Preference = Callable[[Kernel, Op, IO, str], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Runs in the order with the lowest peak, a kernel for each op, and predicted cycles of one inference."""
+
+    graph: Graph
+    stage: Stage | None
+    runs: tuple[Run, ...]
+    kernels: Kernels
+    cycles: int
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The placement problem, without a capacity."""
+        return problem(self.graph, self.runs, self.kernels)
+
+    @cached_property
+    def bound(self) -> int:
+        """Bytes below which no arena of this candidate can be."""
+        return lower_bound(self.problem)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """The best placement that the search finds."""
+        return solve(self.problem)
+
+    def program(self) -> Program:
+        """The program, its placement checked."""
+        check(self.problem, self.placement)
+        made = assemble(self.graph, self.runs, self.kernels, self.problem, self.placement)
+        return replace(made, arena_bytes_without_input=self._height_without_inputs())
+
+    def _height_without_inputs(self) -> int:
+        """The arena if the application kept the inputs elsewhere."""
+        owner = roots(self.graph)
+        inputs = {owner[name] for name in self.graph.inputs} - {owner[name] for name in self.graph.outputs}
+        return solve(without(self.problem, inputs)).height
+
+    def __str__(self) -> str:
+        return str(self.stage) if self.stage else "layer by layer"
+
+
+def candidate(
+    graph: Graph,
+    runs: Sequence[Run],
+    board: Board,
+    prefer: Preference,
+    stage: Stage | None = None,
+) -> Candidate | None:
+    """The candidate with the kernels that ``prefer`` ranks first; None where an op in a stage has none.
+
+    Raises UnsupportedOp, naming all of them, where ops have no kernel at all on the board's core.
+    """
+    kernels: dict[str, Kernel] = {}
+    missing: list[Unsupported] = []
+    for run in runs:
+        for index, op in enumerate(run.ops):
+            if op.alias:
+                continue
+            io = graph.io(op)
+            rows = candidates(op, io, board.features)
+            able = [row for row in rows if not run.patches or _works_on_windows(row, graph, run, index)]
+            if able:
+                kernels[op.name] = min(able, key=lambda row: prefer(row, op, io, board.core))
+            elif rows:
+                return None
+            else:
+                missing.append(_unsupported(op, io))
+    if missing:
+        raise UnsupportedOp(missing, where=graph.name)
+    arranged = _arranged(graph, runs, kernels)
+    return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
+
+
+def fastest(kernel: Kernel, op: Op, io: IO, core: str) -> tuple[int, ...]:
+    """Prefer few predicted cycles; among equals the row that comes first."""
+    return (kernel_cycles(op, io, kernel, core),)
+
+
+def leanest(kernel: Kernel, op: Op, io: IO, core: str) -> tuple[int, ...]:
+    """Prefer little scratch, then few predicted cycles."""
+    return kernel.scratch(op, io), kernel_cycles(op, io, kernel, core)
+
+
+def _unsupported(op: Op, io: IO) -> Unsupported:
+    types = ", ".join(str(t) for t in (*io.activations, io.out))
+    return Unsupported(op.name, type(op).__name__, f"no kernel computes it on {types}")
+
+
+def _works_on_windows(kernel: Kernel, graph: Graph, run: Run, index: int) -> bool:
+    """Whether a kernel is told the pitch of every image it touches, and fits each patch."""
+    images = [i for i, t in enumerate(graph.io(run.ops[index]).activations) if len(t.shape) == 4]
+    needed = {"out_pitch", *(f"in{i}_pitch" for i in images)}
+    if not needed <= set(kernel.arguments):
+        return False
+    return all(kernel.fits(p.ops[index], p.io(graph, index)) for p in run.patches)
+
+
+def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> int:
+    total = 0
+    for run in runs:
+        for index, op in enumerate(run.ops):
+            if run.patches:
+                calls = ((p.ops[index], p.io(graph, index)) for p in run.patches)
+                total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
+            elif not op.alias:
+                total += kernel_cycles(op, graph.io(op), kernels[op.name], core)
+    return total
+
+
+def _arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:
+    """The runs in the order with the lowest peak; an alias follows what it is an alias of."""
+    owner = roots(graph)
+    work, sizes = tasks(graph, runs, kernels)
+    given, kept = ([owner[n] for n in names] for names in (graph.inputs, graph.outputs))
+    found = best_order(work, sizes, given, kept)
+    by_output = {run.output: run for run in runs}
+    aliases = [run for run in runs if run.ops[0].alias]
+    ordered: list[Run] = []
+    for name in (*dict.fromkeys(given), *(work[i].name for i in found.order)):
+        ordered += [by_output[name]] if name in by_output else []
+        ordered += [run for run in aliases if owner[run.output] == name]
+    return tuple(ordered)

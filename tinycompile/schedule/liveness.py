@@ -1,0 +1,195 @@
+"""From runs in order to buffers with lifetimes, and the overlaps that in-place operators allow.
+
+Steps count ops: a run of one op takes one step, a stage one for each of its ops, however many patches it
+has. What a stage reads and writes outside is alive in all its steps; what is inside, from the op that
+writes it to the last one that reads it, in the largest size that any patch needs. Aliases (a reshape)
+take no step: they are names of one buffer. Inputs are alive from step -1, outputs to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from tinycompile.backends import Kernel
+from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.order import Task
+from tinycompile.schedule.place import Buffer, Overlap, Problem
+from tinycompile.schedule.stages import Run
+
+ARENA_ALIGN = 16
+ALIGN = 4
+Kernels = Mapping[str, Kernel]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A buffer of ``size`` bytes holds something that matters in ``step``."""
+
+    name: str
+    size: int
+    step: int
+
+
+def problem(graph: Graph, runs: Sequence[Run], kernels: Kernels, capacity: int | None = None) -> Problem:
+    """The placement problem of these runs in this order, with ``kernels`` by op name.
+
+    Buffers are named after the tensors that own them (see ``roots``) and after ``scratch_name``.
+    """
+    buffers = _buffers(_uses(graph, runs, kernels))
+    dies = {b.name: b.stop - 1 for b in buffers}
+    overlaps = tuple(o for o, step in _overlaps(graph, runs, kernels) if dies[o.above] == step)
+    return Problem(buffers, overlaps, capacity, ARENA_ALIGN)
+
+
+def without(whole: Problem, names: Set[str]) -> Problem:
+    """The same problem less some buffers."""
+    buffers = tuple(b for b in whole.buffers if b.name not in names)
+    overlaps = tuple(o for o in whole.overlaps if not names & {o.below, o.above})
+    return replace(whole, buffers=buffers, overlaps=overlaps)
+
+
+def roots(graph: Graph) -> dict[str, str]:
+    """For each activation, the tensor whose buffer holds it: itself, or what it is an alias of."""
+    found = {name: name for name, tensor in graph.tensors.items() if tensor.data is None}
+    for op in graph.ops:
+        if op.alias:
+            found[op.output] = found[op.inputs[0]]
+    return found
+
+
+def scratch_name(op: Op) -> str:
+    """The name of an op's scratch buffer."""
+    return f"scratch of {op.name}"
+
+
+def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
+    """Working memory of op ``index`` of a run: the most that any of its patches needs; 0: none."""
+    op = run.ops[index]
+    size = kernel.scratch(op, graph.io(op))
+    if not run.patches or size == 0:
+        return size
+    return max(1, *(kernel.scratch(p.ops[index], p.io(graph, index)) for p in run.patches))
+
+
+def steps(run: Run) -> int:
+    """The steps that a run takes."""
+    return 0 if run.ops[0].alias else len(run.ops)
+
+
+def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Task], dict[str, int]]:
+    """The runs as tasks for ``order``, aliases left out, and the sizes of the buffers between them."""
+    owner = roots(graph)
+    sizes = {name: graph.tensors[name].nbytes for name in dict.fromkeys(owner[n] for n in graph.inputs)}
+    found = []
+    for run in runs:
+        if run.ops[0].alias:
+            continue
+        reads = tuple(dict.fromkeys(owner[n] for n in run.reads(graph)))
+        sizes[run.output] = graph.tensors[run.output].nbytes
+        lags = {} if run.patches else _lags(run.ops[0], graph.io(run.ops[0]), kernels[run.ops[0].name], owner)
+        saves = {name: _saved(sizes[run.output], sizes[name], lag) for name, lag in lags.items()}
+        found.append(Task(run.output, reads, run.output, _inner_peak(graph, run, kernels), saves))
+    return found, sizes
+
+
+def _saved(below: int, above: int, lag: int) -> int:
+    """Bytes that an output and an input take less when they overlap than side by side."""
+    return max(below + above - max(below, lag + above), 0)
+
+
+def _buffers(uses: Iterable[Use]) -> tuple[Buffer, ...]:
+    """One buffer for each name: as large as its largest use, alive from the first to the last."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for use in uses:
+        size, start, stop = found.get(use.name, (0, use.step, use.step))
+        found[use.name] = max(size, use.size), min(start, use.step), max(stop, use.step + 1)
+    return tuple(Buffer(name, size, start, stop, ALIGN) for name, (size, start, stop) in found.items())
+
+
+def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
+    owner = roots(graph)
+    step = 0
+    for name in graph.inputs:
+        yield Use(owner[name], graph.tensors[name].nbytes, -1)
+    for run in runs:
+        if steps(run) == 0:
+            continue
+        for name in (*run.reads(graph), run.output):
+            for end in (step, step + steps(run) - 1):
+                yield Use(owner[name], graph.tensors[name].nbytes, end)
+        yield from _inner_uses(graph, run, kernels, step)
+        step += steps(run)
+    for name in graph.outputs:
+        yield Use(owner[name], graph.tensors[name].nbytes, step)
+
+
+def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
+    """What exists only while a run runs: scratch, and the patches of what is inside a stage."""
+    for index, op in enumerate(run.ops):
+        scratch = scratch_bytes(graph, run, index, kernels[op.name])
+        if scratch:
+            yield Use(scratch_name(op), scratch, step + index)
+        for name in run.inside.intersection((*op.inputs, op.output)):
+            yield Use(name, _patch_bytes(graph, run, name), step + index)
+
+
+def _patch_bytes(graph: Graph, run: Run, name: str) -> int:
+    tensor = graph.tensors[name]
+    return (
+        max(p.windows[name].height * p.windows[name].width for p in run.patches)
+        * tensor.channels
+        * tensor.dtype.size
+    )
+
+
+def _inner_peak(graph: Graph, run: Run, kernels: Kernels) -> int:
+    inner = _buffers(_inner_uses(graph, run, kernels, 0))
+    return max((sum(b.size for b in inner if b.start <= t < b.stop) for t in range(len(run.ops))), default=0)
+
+
+def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[tuple[Overlap, int]]:
+    """Overlaps that kernels allow, each with the step in which the input must die for it."""
+    owner = roots(graph)
+    step = 0
+    for run in runs:
+        if steps(run) == 0:
+            continue
+        for index, op in enumerate(run.ops):
+            if run.patches:
+                lags = _patch_lags(graph, run, index, kernels[op.name])
+            else:
+                lags = _lags(op, graph.io(op), kernels[op.name], owner)
+            for above, lag in lags.items():
+                yield Overlap(op.output, above, lag), step + index
+        step += steps(run)
+
+
+def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str, int]:
+    """Bytes by which the output must start below each buffer that ``op`` reads, where they may overlap."""
+    found: dict[str, int | None] = {}
+    for index, tensor in enumerate(io.inputs):
+        if tensor.data is not None:
+            continue
+        name = owner[tensor.name]
+        lag = kernel.lag(op, io, index) if kernel.lag is not None else op.lag(io, index)
+        known = found.get(name, 0)
+        found[name] = None if lag is None or known is None else max(known, lag, 0)
+    return {name: lag for name, lag in found.items() if lag is not None}
+
+
+def _patch_lags(graph: Graph, run: Run, index: int, kernel: Kernel) -> dict[str, int]:
+    """The same inside a stage, where it holds for every patch. Windows that skip bytes stay apart."""
+    op = run.ops[index]
+    if op.output not in run.inside:
+        return {}
+    found: dict[str, int] | None = None
+    for patch in run.patches:
+        lags = _lags(patch.ops[index], patch.io(graph, index), kernel, {n: n for n in op.inputs})
+        pairs = list(zip(op.inputs, patch.reads[index], strict=True))
+        dense = {
+            n for n in lags if n in run.inside and all(w == patch.windows[n] for m, w in pairs if m == n)
+        }
+        known = found if found is not None else lags
+        found = {n: max(lags[n], known[n]) for n in known if n in dense}
+    return found or {}

@@ -1,0 +1,174 @@
+"""A program: calls of kernels on windows of tensors at fixed addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from tinycompile.backends import Kernel
+from tinycompile.errors import InternalError
+from tinycompile.ir import IO, Graph, Op, Shape
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a tensor, or a window of one, lies in the arena.
+
+    ``offset`` is the byte of its first element, ``shape`` its own extents, ``pitch`` the bytes from one row
+    (axis 1 of four) to the next; a whole tensor has ``pitch == width * channels * element size``.
+    """
+
+    tensor: str
+    offset: int
+    shape: Shape
+    pitch: int
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Rows and columns; tensors that are not images count as one row of (size / channels) columns."""
+        return (self.shape[1], self.shape[2]) if self.is_image else (1, prod(self.shape[:-1]))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is NHWC with batch 1, so that it can be a window of something larger."""
+        return len(self.shape) == 4 and self.shape[0] == 1
+
+
+@dataclass(frozen=True)
+class Call:
+    """One execution of a kernel. ``op`` may be a restricted op: it keeps its original's name.
+
+    ``inputs`` has one view for each input of the op that is not a constant, in order.
+    """
+
+    op: Op
+    kernel: Kernel
+    inputs: tuple[View, ...]
+    output: View
+    scratch: int | None = None
+    """Byte offset of the scratch buffer in the arena; None where the kernel needs none."""
+
+    def io(self, graph: Graph) -> IO:
+        """The op's tensors with the extents of this call's windows."""
+        io = graph.io(self.op)
+        views = iter(self.inputs)
+        inputs = tuple(t if t.data is not None else t.like(shape=next(views).shape) for t in io.inputs)
+        return replace(io, inputs=inputs, out=io.out.like(shape=self.output.shape))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The same calls on different windows, once for each iteration; it only compresses calls."""
+
+    iterations: tuple[tuple[Call, ...], ...]
+
+    def __post_init__(self) -> None:
+        shapes = {tuple((c.op.name, c.kernel.name) for c in body) for body in self.iterations}
+        if len(shapes) != 1:
+            raise InternalError("the iterations of a loop call different kernels")
+
+
+@dataclass(frozen=True)
+class Span:
+    """``size`` bytes of the arena from ``offset``, in use in the steps ``start <= t < stop``.
+
+    Steps count calls, those of a loop's body once; -1 is before the first, when the inputs arrive.
+    """
+
+    name: str
+    offset: int
+    size: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs on the chip: steps in order, and the arena they work in."""
+
+    graph: Graph
+    steps: tuple[Call | Loop, ...]
+    arena_bytes: int
+    inputs: tuple[View, ...]
+    outputs: tuple[View, ...]
+    bound: int = 0
+    """Lower bound on the arena of this order and these stages; ``arena_bytes`` where proved optimal."""
+    arena_bytes_without_input: int = 0
+    """What the arena would take if the application kept the inputs elsewhere."""
+    spans: tuple[Span, ...] = ()
+    """Which bytes are in use when: the memory map over time."""
+
+    @property
+    def flat(self) -> tuple[Call, ...]:
+        """The calls in the steps that ``spans`` count: the first iteration stands for a loop."""
+        return tuple(c for s in self.steps for c in (s.iterations[0] if isinstance(s, Loop) else (s,)))
+
+    @property
+    def peak_step(self) -> int:
+        """The step in which most bytes are in use (the first of them)."""
+        used = [self.used(t) for t in range(len(self.flat))]
+        return used.index(max(used)) if used else 0
+
+    def used(self, step: int) -> int:
+        """Bytes in use in a step; those that an output shares with an input count once."""
+        total, end = 0, 0
+        for span in self.alive(step):
+            total += max(span.offset + span.size - max(span.offset, end), 0)
+            end = max(end, span.offset + span.size)
+        return total
+
+    def alive(self, step: int) -> tuple[Span, ...]:
+        """What is in use in a step, by offset."""
+        return tuple(sorted((s for s in self.spans if s.start <= step < s.stop), key=lambda s: s.offset))
+
+    def unrolled(self) -> Iterator[Call]:
+        """All calls, loops written out."""
+        for step in self.steps:
+            if isinstance(step, Call):
+                yield step
+            else:
+                for body in step.iterations:
+                    yield from body
+
+    def __str__(self) -> str:
+        proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
+        lines = [f"program {self.graph.name}: arena {self.arena_bytes:,} bytes ({proof})"]
+        lines += [f"  input  {_place(view)}" for view in self.inputs]
+        for step in self.steps:
+            if isinstance(step, Call):
+                lines.append(f"  {_line(step)}")
+                continue
+            lines.append(f"  loop of {len(step.iterations)} iterations, the first of them:")
+            lines += [f"    {_line(call)}" for call in step.iterations[0]]
+        lines += [f"  output {_place(view)}" for view in self.outputs]
+        return "\n".join(lines)
+
+    def memory_map(self, width: int = 64) -> str:
+        """The arena over time: a row a step, ``width`` characters for its bytes, a letter for each buffer."""
+        letters = {s.name: LETTERS[i % len(LETTERS)] for i, s in enumerate(self.spans)}
+        calls = self.flat
+        rows = []
+        for step in range(-1, len(calls) + 1):
+            row = ["."] * width
+            for span in self.alive(step):
+                low = span.offset * width // self.arena_bytes
+                high = -(-(span.offset + span.size) * width // self.arena_bytes)
+                row[low:high] = [letters[span.name]] * (high - low)
+            label = calls[step].op.name if 0 <= step < len(calls) else ("inputs" if step < 0 else "outputs")
+            rows.append(f"{''.join(row)}  {self.used(step):>9,}  {label}")
+        named = [f"{letters[s.name]} {s.name}: {s.size:,} bytes at {s.offset:,}" for s in self.spans]
+        return "\n".join([*rows, "", *named])
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def _line(call: Call) -> str:
+    args = ", ".join(_place(view) for view in call.inputs)
+    scratch = "" if call.scratch is None else f", scratch @{call.scratch}"
+    return f"{_place(call.output)} = {call.kernel.name}({args}{scratch})"
+
+
+def _place(view: View) -> str:
+    return f"{view.tensor}[{'x'.join(map(str, view.shape))}]@{view.offset}"

@@ -1,0 +1,190 @@
+"""Order x stages x kernels: the best program under a goal.
+
+Layer by layer has the fewest cycles, so it comes first; kernels with less scratch and patched stages at
+the head of the network trade cycles for memory. Candidates are judged by their predicted cycles and by
+the lower bound of their placement, and only those that can still win are placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
+from tinycompile.ir import Graph, Op, Window
+from tinycompile.schedule.candidate import Candidate, Preference, candidate, fastest, leanest
+from tinycompile.schedule.program import Program
+from tinycompile.schedule.stages import Stage, members, staged, whole
+
+if TYPE_CHECKING:
+    from tinycompile.boards import Board
+
+RESERVED = 4096
+"""Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
+CUTS = 8
+GRIDS = (*((n, 1) for n in range(2, 9)), *((n, n) for n in range(2, 9)))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a schedule is to be best at: the fewest ``cycles`` that fit, or the least ``sram``.
+
+    ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``stage`` is
+    used as given, instead of a search.
+    """
+
+    least: Literal["cycles", "sram"] = "cycles"
+    ram: int | None = None
+    stage: Stage | None = None
+
+
+def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
+    """The best program of a quantised graph for a board.
+
+    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.stage`` cannot
+    be cut that way; UnsupportedOp where the core has no kernel for an op; ImportFailed where an output is a
+    constant.
+    """
+    goal = goal or Goal()
+    constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
+    if constant:
+        raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
+    available = goal.ram if goal.ram is not None else board.ram.size - RESERVED
+    search = _Search(goal.least, available)
+    probes: list[Candidate] = []
+    if goal.stage is not None:
+        search.consider([_forced(graph, board, goal.stage)])
+    else:
+        search.consider(_layerwise(graph, board))
+        if search.best is None or goal.least == "sram":
+            probes = _probes(graph, board)
+            search.consider(_patched(probes, board, available))
+    if search.best is None:
+        raise _does_not_fit(search, graph, board.name, probes)
+    return search.best.program()
+
+
+class _Search:
+    """The best candidate so far, and the nearest miss."""
+
+    def __init__(self, least: Literal["cycles", "sram"], available: int) -> None:
+        self.least, self.available = least, available
+        self.best: Candidate | None = None
+        self.missed: list[Candidate] = []
+
+    def consider(self, found: Iterable[Candidate]) -> None:
+        """Place candidates, the most promising first, until none that is left can be better."""
+        for one in sorted(found, key=self._rank):
+            if self.best is not None and not self._promises_more(one, self.best):
+                continue
+            if self._fits(one):
+                self.best = self._better(one)
+            else:
+                self.missed.append(one)
+
+    def _rank(self, one: Candidate) -> tuple[int, int]:
+        return (one.cycles, one.bound) if self.least == "cycles" else (one.bound, one.cycles)
+
+    def _promises_more(self, one: Candidate, best: Candidate) -> bool:
+        return one.cycles < best.cycles if self.least == "cycles" else one.bound < best.placement.height
+
+    def _better(self, one: Candidate) -> Candidate:
+        if self.best is None or self.least == "cycles" or one.placement.height < self.best.placement.height:
+            return one
+        return self.best
+
+    def _fits(self, one: Candidate) -> bool:
+        return one.bound <= self.available and one.placement.height <= self.available
+
+
+def _layerwise(graph: Graph, board: Board) -> Iterator[Candidate]:
+    """One op after the other, with the fastest kernels, and with those that need the least scratch."""
+    for prefer in (fastest, leanest):
+        found = candidate(graph, whole(graph), board, prefer)
+        if found is not None:
+            yield found
+
+
+def _forced(graph: Graph, board: Board, stage: Stage) -> Candidate:
+    """The candidate with the stage that the caller asked for; UsageError where there is none."""
+    found = _staged(graph, board, stage, fastest)
+    if found is None:
+        raise UsageError(
+            f"{stage}: these ops cannot be computed in patches",
+            where=graph.name,
+            hint="end the stage at an image that every later op gets its values from, after at least two ops",
+        )
+    return found
+
+
+def _patched(probes: Iterable[Candidate], board: Board, available: int) -> Iterator[Candidate]:
+    """Every grid that may fit, for the stages that ``probes`` have shown to be possible."""
+    for probe in probes:
+        assert probe.stage is not None
+        for grid in GRIDS:
+            stage = replace(probe.stage, grid=grid)
+            rough = _staged(probe.graph, board, stage, leanest, probe=True)
+            if rough is None or rough.bound > available:
+                continue
+            for prefer in (fastest, leanest):
+                found = _staged(probe.graph, board, stage, prefer)
+                if found is not None and found.bound <= available:
+                    yield found
+
+
+def _probes(graph: Graph, board: Board) -> list[Candidate]:
+    """For each tensor that can end a stage: the finest grid, with its middle patch only.
+
+    Cuts that need the least memory come first; only the best ``CUTS`` are kept.
+    """
+    stuck = {op.name for op in graph.ops if op.alias or not _can_be_cut(graph, op)}
+    found = []
+    for op in graph.ops:
+        out = graph.tensors[op.output]
+        ops = members(graph, Stage(op.output, (1, 1))) if len(out.shape) == 4 else None
+        if ops is None or stuck.intersection(o.name for o in ops):
+            continue
+        stage = Stage(op.output, (min(GRIDS[-1][0], out.hw[0]), min(GRIDS[-1][1], out.hw[1])))
+        found += [c for c in (_staged(graph, board, stage, leanest, probe=True),) if c is not None]
+    return sorted(found, key=lambda c: c.bound)[:CUTS]
+
+
+def _can_be_cut(graph: Graph, op: Op) -> bool:
+    io = graph.io(op)
+    return len(io.out.shape) == 4 and op.restrict(io, Window.whole(io.out.hw)) is not None
+
+
+def _staged(
+    graph: Graph, board: Board, stage: Stage, prefer: Preference, *, probe: bool = False
+) -> Candidate | None:
+    runs = staged(graph, stage, probe=probe)
+    return candidate(graph, runs, board, prefer, stage) if runs is not None else None
+
+
+def _does_not_fit(search: _Search, graph: Graph, board: str, probes: Sequence[Candidate]) -> DoesNotFit:
+    """The error that carries the nearest miss: what was placed, or a stage whose bound is lower."""
+    from tinycompile.boards import all_boards
+
+    placed = min(search.missed, key=lambda c: c.bound)
+    nearest = min([placed, *probes], key=lambda c: c.bound)
+    needed = placed.placement.height if nearest is placed else nearest.bound
+    others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]
+    tried = f"{nearest} would need {needed:,} bytes" if nearest.stage else "a smaller input or fewer channels"
+    boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
+    return DoesNotFit(
+        f"{graph.name} does not fit {board}",
+        memory="SRAM",
+        needed=needed,
+        available=search.available,
+        peak=_peak(placed.program()),
+        hint=tried + boards,
+    )
+
+
+def _peak(program: Program) -> str:
+    """The step with most bytes in use, in words."""
+    step = program.peak_step
+    call = program.flat[step]
+    used = ", ".join(f"{s.name} ({s.size:,} bytes)" for s in program.alive(step))
+    return f"{call.op.name}: {used}"

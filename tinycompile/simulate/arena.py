@@ -1,0 +1,53 @@
+"""A program run in NumPy on one byte array at the planned addresses.
+
+A wrong lifetime, overlap or window shows here before any C exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from tinycompile.ir import Array, DType
+from tinycompile.schedule.program import Program, View
+from tinycompile.simulate.reference import checked_inputs
+
+
+def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs of ``program``, computed in ``program.arena_bytes`` bytes that start as noise.
+
+    Raises UsageError as ``reference`` does.
+    """
+    graph = program.graph
+    memory = np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
+    for view, array in zip(program.inputs, checked_inputs(graph, inputs).values(), strict=True):
+        window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
+    for call in program.unrolled():
+        io = call.io(graph)
+        views = iter(call.inputs)
+        arrays = [t.data if t.data is not None else window(memory, next(views), t.dtype) for t in io.inputs]
+        result = call.op.run(io, *arrays)
+        if call.scratch is not None:
+            size = call.kernel.scratch(call.op, io)
+            memory[call.scratch : call.scratch + size] ^= 0xFF
+        window(memory, call.output, io.out.dtype)[...] = result
+    return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
+
+
+def window(memory: Array, view: View, dtype: DType) -> Array:
+    """The array that a view shows of the arena; IndexError-free: a view outside the arena raises ValueError."""
+    element = dtype.size
+    rows, columns = view.hw
+    last = view.offset + (rows - 1) * view.pitch + columns * view.shape[-1] * element
+    if view.offset < 0 or last > memory.size:
+        raise ValueError(f"{view.tensor!r} ends at byte {last} of an arena of {memory.size}")
+    if not view.is_image:
+        return memory[view.offset : last].view(dtype.value).reshape(view.shape)
+    base = memory[view.offset : last]
+    channels = view.shape[3] * element
+    strides = (base.size, view.pitch, channels, element)
+    count = base.size // element
+    typed = base[: count * element].view(dtype.value)
+    return as_strided(typed, view.shape, strides)

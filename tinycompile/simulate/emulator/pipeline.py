@@ -1,0 +1,268 @@
+"""Cycle models of the cores: what a basic block costs when it follows another. docs/emulator.md gives the
+sources.
+
+All assume memory without wait states, caches that hit, and no interrupts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tinycompile.simulate.emulator.decode import Instruction, Kind
+
+Block = Sequence[Instruction]
+HISTORY = 8
+"""Instructions of the block before that may still matter to a block's timing: more than the longest latency
+in issue slots.
+"""
+
+_MEMORY_ONE = (Kind.LOAD, Kind.STORE)
+_MEMORY_MANY = (Kind.LOAD_MANY, Kind.STORE_MANY)
+_MEMORY = (*_MEMORY_ONE, *_MEMORY_MANY)
+_INTEGER_MAC = (Kind.ACCUMULATE, Kind.LONG_ACCUMULATE)
+
+
+class Pipeline(Protocol):
+    """Prices a block."""
+
+    def cycles(self, before: Block, block: Block) -> int:
+        """Cycles of ``block`` when it runs after ``before`` (empty: nothing known), the jump between them
+        included.
+        """
+        ...
+
+
+def taken(before: Block, block: Block) -> Instruction | None:
+    """The branch that led from one block to the other, or None where it fell through."""
+    if not before or before[-1].end == block[0].location or not before[-1].writes_pc:
+        return None
+    return before[-1]
+
+
+def is_indirect(branch: Instruction) -> bool:
+    return branch.kind not in (Kind.BRANCH, Kind.CALL)
+
+
+@dataclass(frozen=True)
+class CortexM0Plus:
+    """Two stages, every instruction alone (Arm DDI 0484C, table 3-1). ``multiply`` is 1 or 32, the vendor's
+    choice.
+    """
+
+    multiply: int = 1
+
+    def cycles(self, before: Block, block: Block) -> int:
+        branch = taken(before, block)
+        jump = 1 if branch is not None and branch.kind in (Kind.BRANCH, Kind.INDIRECT) else 0
+        return sum(self._alone(i) for i in block) + jump
+
+    def _alone(self, i: Instruction) -> int:
+        if i.kind is Kind.MULTIPLY:
+            return self.multiply
+        if i.kind in _MEMORY_ONE:
+            return 2
+        if i.kind in _MEMORY_MANY:
+            return 1 + i.words + (2 if i.writes_pc else 0)
+        if i.kind in (Kind.CALL, Kind.BARRIER) or i.name in ("mrs", "msr"):
+            return 3
+        return 1
+
+
+@dataclass(frozen=True)
+class CortexM4:
+    """Three stages, single issue, loads and stores overlap with their neighbours (Arm DDI 0439B, 3.3; DDI
+    0337I, 3.3).
+
+    Also the Cortex-M3, whose long multiplies take longer. Where the manual gives a range for a divide or a
+    pipeline refill, a typical value stands here.
+    """
+
+    costs: Mapping[Kind, int] = field(
+        default_factory=lambda: {
+            Kind.DIVIDE: 7,
+            Kind.FP_ACCUMULATE: 3,
+            Kind.FP_DIVIDE: 14,
+            Kind.BARRIER: 2,
+            Kind.SYSTEM: 2,
+        }
+    )
+    refill: int = 1
+    refill_indirect: int = 2
+    refill_unaligned: int = 1
+
+    def cycles(self, before: Block, block: Block) -> int:
+        branch = taken(before, block)
+        previous = before[-1] if before else None
+        total = 0
+        if branch is not None:
+            total += self.refill_indirect if is_indirect(branch) else self.refill
+            if block[0].size == 4 and block[0].location % 4:
+                total += self.refill_unaligned
+        for i in block:
+            total += self._after(previous, i)
+            previous = i
+        return total
+
+    def _after(self, previous: Instruction | None, i: Instruction) -> int:
+        if i.kind in _MEMORY:
+            return self._access(previous, i)
+        if i.kind is Kind.IF_THEN and previous is not None and previous.size == 2:
+            return 0  # folded into the 16-bit instruction before it
+        waits = (
+            previous is not None
+            and previous.is_fp
+            and previous.kind not in _MEMORY
+            and previous.writes & i.reads
+        )
+        return self.costs.get(i.kind, 1) + (1 if waits else 0)
+
+    def _access(self, previous: Instruction | None, i: Instruction) -> int:
+        follows_load = (
+            previous is not None and previous.kind is Kind.LOAD and not previous.results & i.address
+        )
+        stall = 1 if previous is not None and previous.kind is Kind.ALU and previous.writes & i.address else 0
+        if i.kind in _MEMORY_MANY:
+            return 1 + i.words + stall
+        if follows_load:
+            return 1
+        if i.kind is Kind.STORE and not i.indexed:
+            return 1 + stall
+        return 2 + stall
+
+
+M3_COSTS: Mapping[Kind, int] = {
+    Kind.DIVIDE: 7,
+    Kind.ACCUMULATE: 2,
+    Kind.LONG_MULTIPLY: 4,
+    Kind.LONG_ACCUMULATE: 5,
+    Kind.BARRIER: 2,
+    Kind.SYSTEM: 2,
+}
+
+
+@dataclass(frozen=True)
+class InOrder:
+    """In-order issue of up to two instructions a cycle, each waiting for its operands: the Cortex-M33 and the
+    Cortex-M7.
+
+    ``latency`` is the number of cycles from issue until another instruction can use the result (1 where not
+    given); an integer multiply-accumulate hands its result to the next one's accumulator after one cycle.
+    ``occupies`` holds up the issue of everything after. ``narrow_pairs``: only 16-bit instructions pair.
+    ``limits`` gives how many of a resource one cycle has.
+    """
+
+    latency: Mapping[Kind, int]
+    limits: Mapping[str, int]
+    occupies: Mapping[Kind, int] = field(default_factory=dict)
+    narrow_pairs: bool = False
+    words_per_cycle: int = 1
+    many_overhead: int = 1
+    refill: int = 1
+    refill_indirect: int = 2
+    refill_unaligned: int = 0
+
+    def cycles(self, before: Block, block: Block) -> int:
+        recent = before[-HISTORY:]
+        return self._issue(recent, block) - (self._issue((), recent) if recent else 0)
+
+    def _issue(self, before: Block, block: Block) -> int:
+        """The cycle after the last of these instructions issued."""
+        ready: dict[int, int] = {}
+        early: dict[int, int] = {}
+        group: list[Instruction] = []
+        now = 0
+        for index, i in enumerate((*before, *block)):
+            at = max([now, *(early[r] if r in i.accumulator else ready[r] for r in i.reads if r in ready)])
+            if before and index == len(before):
+                jump = self._refill(before, block)
+                at = max(at, now + jump) if not jump else max(at, now + 1 + jump)
+            if at > now:
+                now, group = at, []
+            if group and not self._pairs(group, i):
+                now, group = now + 1, []
+                at = now
+            group.append(i)
+            busy = self._busy(i)
+            for r in i.writes:
+                ready[r] = now + busy + (self.latency.get(i.kind, 1) - 1 if r in i.results else 0)
+                early[r] = now + busy if i.kind in _INTEGER_MAC and r in i.results else ready[r]
+            if busy > 1:
+                now, group = now + busy, []
+        return now + (1 if group else 0)
+
+    def _refill(self, before: Block, block: Block) -> int:
+        branch = taken(before, block)
+        if branch is None:
+            return 0
+        unaligned = self.refill_unaligned if block[0].size == 4 and block[0].location % 4 else 0
+        return unaligned + (self.refill_indirect if is_indirect(branch) else self.refill)
+
+    def _busy(self, i: Instruction) -> int:
+        if i.kind in _MEMORY_MANY:
+            return self.many_overhead + -(-i.words // self.words_per_cycle)
+        return self.occupies.get(i.kind, 1)
+
+    def _pairs(self, group: Sequence[Instruction], i: Instruction) -> bool:
+        members = [*group, i]
+        if len(members) > 2 or i.kind in _MEMORY_MANY or self.occupies.get(i.kind, 1) > 1:
+            return False
+        if self.narrow_pairs and any(m.size == 4 for m in members):
+            return False
+        if group[0].writes & (i.reads | i.writes):
+            return False
+        needs = [_resources(m) for m in members]
+        return all(sum(n.get(resource, 0) for n in needs) <= limit for resource, limit in self.limits.items())
+
+
+def _resources(i: Instruction) -> dict[str, int]:
+    """What an instruction needs in the cycle it issues. A store needs the whole load-store unit."""
+    uses: dict[str, int] = {}
+    if i.kind in _MEMORY:
+        uses["memory"] = 1 if i.kind in (Kind.LOAD, Kind.LOAD_MANY) else 2
+    if i.kind in (Kind.MULTIPLY, Kind.ACCUMULATE, Kind.LONG_MULTIPLY, Kind.LONG_ACCUMULATE):
+        uses["multiply"] = 1
+    if i.writes_pc:
+        uses["branch"] = 1
+    if i.is_fp and i.kind not in _MEMORY:
+        uses["fp"] = 1
+    if uses:
+        uses["special"] = 1  # anything but a plain data-processing instruction
+    if i.shifted:
+        uses["shift"] = 1
+    return uses
+
+
+CORTEX_M33 = InOrder(
+    latency={
+        Kind.LOAD: 2,
+        Kind.LOAD_MANY: 2,
+        Kind.FP_ALU: 2,
+        Kind.FP_MULTIPLY: 2,
+        Kind.FP_ACCUMULATE: 3,
+        Kind.FP_DIVIDE: 14,
+    },
+    limits={"special": 1},
+    occupies={Kind.DIVIDE: 6, Kind.BARRIER: 2, Kind.SYSTEM: 2},
+    narrow_pairs=True,
+    refill_unaligned=1,
+)
+CORTEX_M7 = InOrder(
+    latency={
+        Kind.LOAD: 2,
+        Kind.LOAD_MANY: 2,
+        Kind.MULTIPLY: 2,
+        Kind.ACCUMULATE: 2,
+        Kind.LONG_MULTIPLY: 2,
+        Kind.LONG_ACCUMULATE: 2,
+        Kind.FP_ALU: 3,
+        Kind.FP_MULTIPLY: 3,
+        Kind.FP_ACCUMULATE: 3,
+        Kind.FP_DIVIDE: 16,
+    },
+    limits={"memory": 2, "multiply": 1, "branch": 1, "fp": 1, "shift": 1},
+    occupies={Kind.DIVIDE: 8, Kind.BARRIER: 2, Kind.SYSTEM: 2},
+    words_per_cycle=2,
+    many_overhead=0,
+)
