@@ -77,6 +77,7 @@ class _Step:
     mine: FloatModel
     clip: tuple[float, float]
     out: Tensor
+    own_weights: bool
     shift: Array | float = 0.0
     new_bias: tuple[Tensor, ...] = ()
 
@@ -86,7 +87,9 @@ class _Step:
         mine = true
         if any(quantized.tensors[n].data is not None for n in integer.inputs):
             mine = _alone(integer, quantized)[0]
-        return _Step(integer, true, mine, clip, quantized.tensors[op.output])
+        weights = [source.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
+        own = all(w.dtype is DType.FLOAT32 for w in weights)
+        return _Step(integer, true, mine, clip, quantized.tensors[op.output], own)
 
     def before_clip(self, model: FloatModel, values: Values) -> list[Array]:
         """The op's unclipped output for every sample."""
@@ -95,9 +98,9 @@ class _Step:
         return [model({n: values[n][i] for n in model.inputs})[name] for i in range(count)]
 
     def corrected(self, quantized: Graph, true: Values, mine: Values) -> _Step:
-        """With the mean error of each channel moved into the bias; as it is, for ops without weights."""
+        """With the mean error of each channel moved into the bias; as it is, for ops without weights of our making."""
         roles = {self.op.role(i): n for i, n in enumerate(self.op.inputs)}
-        if "weight" not in roles:
+        if "weight" not in roles or not self.own_weights:
             return self
         pairs = zip(self.before_clip(self.true, true), self.before_clip(self.mine, mine), strict=True)
         errors = np.stack([(t - m).reshape(-1, t.shape[-1]).mean(axis=0, dtype=np.float64) for t, m in pairs])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tinycompile.data import Samples
-from tinycompile.ir import DType, Graph, verify
+from tinycompile.ir import Graph, verify
 from tinycompile.quantize.calibrate import check_samples, measure
 from tinycompile.quantize.choose import choose
 from tinycompile.quantize.layers import compare_layers, output_decibels
@@ -32,8 +30,7 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Reci
     choice = choose(sharing, measure(sharing, data), data, recipe)
     quants = {name: choice.quants[root] for name, root in sharing.root.items()}
     integers = verify(integer_graph(sharing.graph, quants), "quantize")
-    correct = recipe.bias_correction and _source(sharing, samples) != "file"
-    integers, errors = compare_layers(sharing.graph, integers, data, correct=correct)
+    integers, errors = compare_layers(sharing.graph, integers, data, correct=recipe.bias_correction)
     report = Report(
         _source(sharing, samples),
         len(data),
@@ -41,7 +38,7 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Reci
         tuple(sorted(errors, key=lambda e: e.added)),
         output_decibels(errors, integers),
     )
-    return Quantized(_with_port_types(verify(integers, "bias correction")), report)
+    return Quantized(verify(integers, "bias correction"), report)
 
 
 def _source(sharing: Sharing, samples: Samples | None) -> Source:
@@ -51,6 +48,3 @@ def _source(sharing: Sharing, samples: Samples | None) -> Source:
         return "file"
     return "samples" if samples is not None else "synthetic"
 
-
-def _with_port_types(graph: Graph) -> Graph:
-    return graph
