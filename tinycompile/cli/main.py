@@ -22,20 +22,28 @@ from tinycompile.errors import InternalError, TinycompileError
 class Commands(click.Group):
     """A click group that turns typed errors into one screen and an exit code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the arguments, so that an error knows whether to be JSON."""
+        ctx.meta["arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; TinycompileError becomes its text and its exit code."""
         try:
             return super().invoke(ctx)
         except TinycompileError as error:
-            _fail(error)
-        except RecursionError as error:
-            _fail(InternalError(f"the model is nested too deeply: {error}"))
+            _fail(error, as_json="--json" in _arguments(ctx))
         except MemoryError:
-            _fail(InternalError("out of memory", hint="use a smaller model or fewer samples"))
+            _fail(InternalError("out of memory", hint="use a smaller model or fewer samples"), as_json=False)
 
 
-def _fail(error: TinycompileError) -> NoReturn:
-    if "--json" in sys.argv:
+def _arguments(ctx: click.Context) -> list[str]:
+    """What the command was given, before click took it apart."""
+    return list(ctx.meta.get("arguments", ()))
+
+
+def _fail(error: TinycompileError, *, as_json: bool) -> NoReturn:
+    if as_json:
         click.echo(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}))
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold red]{type(error).__name__}[/]: ", end="")

@@ -11,14 +11,14 @@ import numpy as np
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array, Graph, Shape
 
-Layout = Literal["file", "nhwc", "nchw"]
+Layout = Literal["NHWC", "NCHW"]
 
 
 @dataclass(frozen=True)
 class _Reading:
     """One way to read a sample: its shape, and the order of axes that makes it the graph's."""
 
-    layout: Layout
+    layout: str
     shape: Shape
     perm: tuple[int, ...]
 
@@ -30,7 +30,8 @@ class _Reading:
     @property
     def moved(self) -> tuple[int, ...]:
         """The order of the axes that matter: two readings with the same one give the same array."""
-        return tuple(axis for axis in self.perm if self.shape[axis] != 1)
+        kept = [axis for axis, extent in enumerate(self.shape) if extent != 1]
+        return tuple(kept.index(axis) for axis in self.perm if axis in kept)
 
     def count(self, shape: Shape) -> int | None:
         """How many samples an array of ``shape`` holds under this reading; None: it does not fit."""
@@ -54,32 +55,35 @@ def _readings(graph: Graph, name: str) -> list[_Reading]:
     """The file's layout, the graph's own (channels last) and channels first, each once."""
     port, shape = graph.port(name), graph.tensors[name].shape
     rank = len(shape)
-    found = [_Reading("file", port.shape, port.perm), _Reading("nhwc", shape, tuple(range(rank)))]
+    found = [
+        _Reading("the model file's axes", port.shape, port.perm),
+        _Reading("NHWC", shape, tuple(range(rank))),
+    ]
     if rank >= 3:
         first = (shape[0], shape[-1], *shape[1:-1])
-        found.append(_Reading("nchw", first, (0, *range(2, rank), 1)))
+        found.append(_Reading("NCHW", first, (0, *range(2, rank), 1)))
     return found
 
 
 def to_graph_layout(x: Array, graph: Graph, name: str, *, layout: Layout | None, where: str) -> Array:
     """Samples of input ``name`` as (N, *graph shape): one sample without a batch axis, or N of them.
 
-    Axes of extent 1 may be missing. ``layout``: "file" (the model file's axes), "nhwc" (channels last, the
-    generated C's) or "nchw"; None: what the shapes say. UsageError where they fit nothing, or fit two readings
-    that differ.
+    Axes of extent 1 may be missing. ``layout``: "NHWC" (channels last, time before features, the generated
+    C's) or "NCHW" (channels first); None: what the shapes say, the model file's own order of axes included.
+    UsageError where they fit nothing, or fit two readings that differ.
     """
     if layout is not None and layout not in get_args(Layout):
-        raise UsageError(f"unknown layout {layout!r}", where=where, hint=f"one of {', '.join(get_args(Layout))}")
+        raise UsageError(f"unknown layout {layout!r}", where=where, hint="NHWC or NCHW")
     readings = [r for r in _readings(graph, name) if layout in (None, r.layout)]
     fitting = [(r, n) for r in readings if (n := r.count(x.shape)) is not None]
     if not fitting:
-        raise UsageError(_no_fit(x.shape, graph, name), where=where, hint="see docs/data.md for accepted layouts")
+        raise UsageError(_no_fit(x.shape, graph, name), where=where, hint="axes of extent 1 may be left out")
     if len({(r.moved, n) for r, n in fitting}) > 1:
         names = " and ".join(dict.fromkeys(r.layout for r, _ in fitting))
         raise UsageError(
             f"shape {x.shape} fits input {name!r} both as {names}",
             where=where,
-            hint="say which with --layout file (axes as in the model file), nhwc or nchw",
+            hint="say which with --layout NHWC (channels last) or --layout NCHW (channels first)",
         )
     reading, count = fitting[0]
     stacked = x.reshape(count, *reading.shape).transpose(0, *(axis + 1 for axis in reading.perm))

@@ -3,9 +3,13 @@
 from tinycompile.ir import Op
 from tinycompile.ops.add import Add
 from tinycompile.ops.arg_max import ArgMax
+from tinycompile.ops.average_pool_2d import AveragePool2D
 from tinycompile.ops.concat import Concat
+from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.dense import Dense
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.gather import Gather
+from tinycompile.ops.max_pool_2d import MaxPool2D
 from tinycompile.ops.min_max import Max, Min
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import PadOp
@@ -20,8 +24,8 @@ from tinycompile.ops.transpose import Transpose
 from tinycompile.ops.unary import Unary
 
 ALL_OPS: tuple[type[Op], ...] = (
-    Add, ArgMax, Concat, DepthToSpace, Gather, LogSoftmax, Max, Min, Mul, PRelu, PadOp, Reshape, Resize2D, Slice,
-    Softmax, SpaceToDepth, Sub, Transpose, Unary,
+    Add, ArgMax, AveragePool2D, Concat, Conv2D, Dense, DepthToSpace, Gather, LogSoftmax, Max, MaxPool2D, Min,
+    Mul, PRelu, PadOp, Reshape, Resize2D, Slice, Softmax, SpaceToDepth, Sub, Transpose, Unary,
 )  # fmt: skip
 
 __all__ = ["ALL_OPS", *(op.__name__ for op in ALL_OPS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -63,8 +64,8 @@ class PadOp(Moving):
         taken = [self._source(i, d) for i, d in zip(wanted, x.shape, strict=True)]
         made = x[np.ix_(*taken)]
         if self.mode == "constant":
-            inside = np.ix_(*((i >= 0) & (i < d) for i, d in zip(wanted, x.shape, strict=True)))
-            made = np.where(np.logical_and.reduce(np.broadcast_arrays(*inside)), made, x.dtype.type(self.fill(io)))
+            inside = [(i >= 0) & (i < d) for i, d in zip(wanted, x.shape, strict=True)]
+            made = np.where(reduce(np.logical_and.outer, inside), made, x.dtype.type(self.fill(io)))
         return np.ascontiguousarray(made)
 
     def _source(self, index: Array, size: int) -> Array:

@@ -1,8 +1,9 @@
 """Layer by layer beside the float network: the error of every op, and the mean error its bias can take away.
 
-Ops run alone, in float, on a few samples: once on true inputs with true constants; once on the inputs that the
-quantised network would give them, with the constants that its integers mean. Outputs are then rounded and clipped to
-their int8 codes. Against the integer specification this leaves out only the rounding of multipliers and tables.
+Ops run alone, in float, on a few samples: once on true inputs with true constants; once on the inputs that
+the quantised network would give them, with the constants that its integers mean. Outputs are then rounded and
+clipped to their int8 codes. Against the integer specification this leaves out only the rounding of
+multipliers and tables.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ MOST_SAMPLES, LEAST_SAMPLES = 32, 2
 Values = dict[str, list[Array]]
 
 
-def compare_layers(source: Graph, quantized: Graph, samples: Samples, *, correct: bool) -> tuple[Graph, list[OpError]]:
-    """The error of every op, in the graph's order; with ``correct``, the graph after correction of its biases.
+def compare_layers(
+    source: Graph, quantized: Graph, samples: Samples, *, correct: bool
+) -> tuple[Graph, list[OpError]]:
+    """The error of every op, in the graph's order; with ``correct``, the graph after correction of its
+    biases.
 
     ``source`` is the float graph and ``quantized`` its integer form: the same ops in the same order.
     """
@@ -52,7 +56,9 @@ class _Walk:
         true: Values = {name: list(x) for name, x in samples.inputs.items()}
         mine = {name: [_rounded(v, self.quantized.tensors[name]) for v in x] for name, x in true.items()}
         last = {name: index for index, op in enumerate(self.source.ops) for name in op.inputs}
-        errors, ops, biases = [], [], []
+        errors: list[OpError] = []
+        ops: list[Op] = []
+        biases: list[Tensor] = []
         for index, op in enumerate(self.source.ops):
             step = _Step.of(op, self.quantized.ops[index], self.source, self.quantized)
             if self.correct:
@@ -64,7 +70,8 @@ class _Walk:
                 errors.append(error)
             for name in op.inputs:
                 if last[name] == index:
-                    true.pop(name, None), mine.pop(name, None)
+                    true.pop(name, None)
+                    mine.pop(name, None)
         return self.quantized.with_ops(ops, {**self.quantized.tensors, **{b.name: b for b in biases}}), errors
 
 
@@ -77,6 +84,7 @@ class _Step:
     mine: FloatModel
     clip: tuple[float, float]
     out: Tensor
+    own_weights: bool
     shift: Array | float = 0.0
     new_bias: tuple[Tensor, ...] = ()
 
@@ -86,7 +94,9 @@ class _Step:
         mine = true
         if any(quantized.tensors[n].data is not None for n in integer.inputs):
             mine = _alone(integer, quantized)[0]
-        return _Step(integer, true, mine, clip, quantized.tensors[op.output])
+        weights = [source.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
+        own = all(w.dtype is DType.FLOAT32 for w in weights)
+        return _Step(integer, true, mine, clip, quantized.tensors[op.output], own)
 
     def before_clip(self, model: FloatModel, values: Values) -> list[Array]:
         """The op's unclipped output for every sample."""
@@ -95,9 +105,11 @@ class _Step:
         return [model({n: values[n][i] for n in model.inputs})[name] for i in range(count)]
 
     def corrected(self, quantized: Graph, true: Values, mine: Values) -> _Step:
-        """With the mean error of each channel moved into the bias; as it is, for ops without weights."""
+        """With the mean error of each channel moved into the bias; as it is, for ops without weights of our
+        making.
+        """
         roles = {self.op.role(i): n for i, n in enumerate(self.op.inputs)}
-        if "weight" not in roles:
+        if "weight" not in roles or not self.own_weights:
             return self
         pairs = zip(self.before_clip(self.true, true), self.before_clip(self.mine, mine), strict=True)
         errors = np.stack([(t - m).reshape(-1, t.shape[-1]).mean(axis=0, dtype=np.float64) for t, m in pairs])
@@ -124,8 +136,8 @@ class _Step:
 def reliable_mean(errors: Array) -> Array:
     """The mean over axis 0 (samples), shrunk towards zero by how uncertain it is.
 
-    The positive-part James-Stein factor 1 - variance of the mean / mean**2: a mean that the samples do not support
-    would add as much error as it takes away.
+    The positive-part James-Stein factor 1 - variance of the mean / mean**2: a mean that the samples do not
+    support would add as much error as it takes away.
     """
     mean = errors.mean(axis=0)
     if len(errors) < 2:

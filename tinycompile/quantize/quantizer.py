@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tinycompile.data import Samples
-from tinycompile.ir import DType, Graph, verify
+from tinycompile.ir import Graph, verify
 from tinycompile.quantize.calibrate import check_samples, measure
 from tinycompile.quantize.choose import choose
 from tinycompile.quantize.layers import compare_layers, output_decibels
@@ -15,14 +13,17 @@ from tinycompile.quantize.rewrite import integer_graph
 from tinycompile.quantize.sharing import Sharing, share
 from tinycompile.quantize.synthetic import synthetic_samples
 
+DEFAULT = Recipe()
 
-def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Recipe()) -> Quantized:
+
+def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = DEFAULT) -> Quantized:
     """An integer graph that computes what ``graph`` does, and a report of what that costs.
 
-    Activations become int8 per tensor, weights int8 per channel and symmetric, biases int32. Quantisations that came
-    with the file are kept exactly, and a graph without float tensors is returned as it is. ``samples`` are real
-    values in the graph's layout; without them the ranges come from synthetic inputs, and the report says so.
-    QuantizationFailed where samples are empty, constant, not finite or of the wrong shape, or no scale can be found.
+    Activations become int8 per tensor, weights int8 per channel and symmetric, biases int32. Quantisations
+    that came with the file are kept exactly, and a graph without float tensors is returned as it is.
+    ``samples`` are real values in the graph's layout; without them the ranges come from synthetic inputs, and
+    the report says so. QuantizationFailed where samples are empty, constant, not finite or of the wrong
+    shape, or no scale can be found.
     """
     if graph.is_quantized:
         return Quantized(graph, Report("file"))
@@ -32,8 +33,7 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Reci
     choice = choose(sharing, measure(sharing, data), data, recipe)
     quants = {name: choice.quants[root] for name, root in sharing.root.items()}
     integers = verify(integer_graph(sharing.graph, quants), "quantize")
-    correct = recipe.bias_correction and _source(sharing, samples) != "file"
-    integers, errors = compare_layers(sharing.graph, integers, data, correct=correct)
+    integers, errors = compare_layers(sharing.graph, integers, data, correct=recipe.bias_correction)
     report = Report(
         _source(sharing, samples),
         len(data),
@@ -41,7 +41,7 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Reci
         tuple(sorted(errors, key=lambda e: e.added)),
         output_decibels(errors, integers),
     )
-    return Quantized(_with_port_types(verify(integers, "bias correction")), report)
+    return Quantized(verify(integers, "bias correction"), report)
 
 
 def _source(sharing: Sharing, samples: Samples | None) -> Source:
@@ -50,7 +50,3 @@ def _source(sharing: Sharing, samples: Samples | None) -> Source:
     if annotated and set(sharing.pins) == set(sharing.root.values()):
         return "file"
     return "samples" if samples is not None else "synthetic"
-
-
-def _with_port_types(graph: Graph) -> Graph:
-    return graph

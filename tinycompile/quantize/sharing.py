@@ -1,4 +1,4 @@
-"""Which tensors must have one quantisation: those that an op only copies between, and those a file has fixed."""
+"""Which tensors must have one quantisation: those that ops copy between, and those that a file has fixed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tinycompile.ir import DType, Graph, Op, Quant, Tensor
-from tinycompile.ops import Unary
+from tinycompile.ops.unary import Unary
 
 
 @dataclass
@@ -67,8 +67,9 @@ class Sharing:
 def share(graph: Graph) -> Sharing:
     """Group the float activations of ``graph``.
 
-    Annotations of the file and ranges known beforehand (softmax) pin a group. Where an op that only moves data
-    stands between two pins that differ, a requantisation (a ``Unary`` without steps) goes before it.
+    The file's annotations pin a group, and so do ranges known beforehand (softmax) that hold for all of its
+    values. Where an op that only moves data stands between two annotations that differ, a requantisation (a
+    ``Unary`` without steps) goes before it.
     """
     groups = Groups()
     names = activations(graph)
@@ -77,11 +78,8 @@ def share(graph: Graph) -> Sharing:
         quant = graph.tensors[name].quant
         if quant is not None:
             groups.pin(name, quant)
-    for op in graph.ops:
-        known = op.fixed_quant(graph.io(op))
-        if known is not None and op.output in names and graph.tensors[op.output].quant is None:
-            groups.pin(op.output, known)
-    ops, tensors = [], dict(graph.tensors)
+    ops: list[Op] = []
+    tensors = dict(graph.tensors)
     for op in graph.ops:
         for cast in _joined(op, graph, groups):
             tensors[cast.output] = replace(tensors[cast.inputs[0]], name=cast.output, quant=None, data=None)
@@ -91,14 +89,30 @@ def share(graph: Graph) -> Sharing:
             ops.append(cast)
         ops.append(op)
     shared = graph.with_ops(ops, tensors)
+    _pin_known_ranges(shared, groups)
     root = {name: groups.root(name) for name in activations(shared)}
     return Sharing(shared, root, {r: groups.pins[r] for r in set(root.values()) if r in groups.pins})
+
+
+def _pin_known_ranges(graph: Graph, groups: Groups) -> None:
+    """Pin groups all of whose computed members come from ops of one and the same known range."""
+    known: dict[str, set[Quant | None]] = {}
+    copies = {op.output for op in graph.ops if op.moves_data}
+    fixed = {op.output: op.fixed_quant(graph.io(op)) for op in graph.ops}
+    for name in sorted(activations(graph) - copies):
+        known.setdefault(groups.root(name), set()).add(fixed.get(name))
+    for root, quants in known.items():
+        quant = quants.pop()
+        if not quants and quant is not None:
+            groups.pin(root, quant)
 
 
 def activations(graph: Graph) -> frozenset[str]:
     """float32 tensors that become int8 per tensor: everything but weights and biases."""
     produced = {*graph.inputs, *(op.output for op in graph.ops)}
-    produced.update(op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation")
+    produced.update(
+        op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation"
+    )
     return frozenset(name for name in produced if graph.tensors[name].dtype is DType.FLOAT32)
 
 

@@ -1,1 +1,147 @@
-ROWS = ()
+"""Rows for convolutions and dense layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinycompile.backends.kernel import Kernel
+from tinycompile.ir import IO, Array
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.dense import Dense
+from tinycompile.ops.sliding import element_lag, sliding_lag
+
+BLOCK = 4
+"""Output channels that one pass over the inputs computes."""
+
+MAX_TAPS = 128
+"""Largest depthwise kernel whose tap pointers go on the stack: 512 bytes on a 32-bit core."""
+
+WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+UNPADDED = ("out_h", "out_w", "out_pitch", "in0_pitch")
+
+
+def requantizer_arrays(rq: Requantizer) -> dict[str, Array]:
+    """``multiplier`` int32[O] and ``shift`` int8[O], each only where channels differ."""
+    if not rq.per_channel:
+        return {}
+    arrays: dict[str, Array] = {"multiplier": rq.multiplier.astype(np.int32)}
+    if rq.scheme != "native":
+        arrays["shift"] = rq.shift.astype(np.int8)
+    return arrays
+
+
+def interleaved(weights: Array) -> Array:
+    """(O, ...) to blocks of 4 output channels (fewer in the last), each block (K, channels)."""
+    matrix = weights.reshape(weights.shape[0], -1)
+    blocks = [matrix[i : i + BLOCK].T.ravel() for i in range(0, len(matrix), BLOCK)]
+    return np.concatenate(blocks)
+
+
+def _weights(io: IO) -> Array:
+    """int8, or int16 without their zero point where they have one."""
+    weights = io.inputs[1]
+    return weights.values - np.int16(weights.zero_point) if weights.zero_point else weights.values
+
+
+def _pack(op: Conv2D | Dense, io: IO, weights: Array) -> dict[str, Array]:
+    p = op.parameters(io)
+    return {"weights": weights, "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
+
+
+def _pack_interleaved(op: Conv2D | Dense, io: IO) -> Mapping[str, Array]:
+    return _pack(op, io, interleaved(_weights(io)))
+
+
+def _pack_with_padding(op: Conv2D, io: IO) -> Mapping[str, Array]:
+    arrays = _pack(op, io, _weights(io))
+    if op.pad:
+        arrays["padding"] = np.full(io.x.channels, io.x.zero_point, np.int8)
+    return arrays
+
+
+def _fits_pointwise(op: Conv2D, io: IO) -> bool:
+    return op.is_pointwise
+
+
+def _fits_depthwise(op: Conv2D, io: IO) -> bool:
+    return op.is_depthwise(io) and prod(op.kernel) <= MAX_TAPS
+
+
+def _fits_one_group(op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and not op.is_pointwise
+
+
+def _pointwise_numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
+    return {"K": io.x.channels, "O": io.out.channels, "stride_h": op.stride[0], "stride_w": op.stride[1]}
+
+
+def _dense_numbers(op: Dense, io: IO) -> Mapping[str, Any]:
+    return {"K": io.x.channels, "O": io.out.channels, "stride_h": 1, "stride_w": 1}
+
+
+def _early_conv_lag(op: Conv2D, io: IO, index: int) -> int | None:
+    """For kernels that read a pixel's inputs again after they wrote some of its channels."""
+    return sliding_lag(io.x.shape, io.out.shape, op.stride, op.pad, writes_early=True) if index == 0 else None
+
+
+def _early_dense_lag(op: Dense, io: IO, index: int) -> int | None:
+    rows = io.x.size // io.x.channels
+    return (
+        element_lag(np.arange(rows) * io.x.channels, io.out.channels, writes_early=True)
+        if index == 0
+        else None
+    )
+
+
+def _depthwise_lag(op: Conv2D, io: IO, index: int) -> int | None:
+    """With one output a channel, an input channel is read before the output in its place is written."""
+    return op.lag(io, index) if io.out.channels == io.x.channels else _early_conv_lag(op, io, index)
+
+
+ROWS: tuple[Kernel, ...] = (
+    Kernel(
+        "pointwise", Conv2D, "portable/dense.c.j2",
+        arguments=UNPADDED,
+        fits=_fits_pointwise,
+        pack=_pack_interleaved,
+        numbers=_pointwise_numbers,
+        lag=_early_conv_lag,
+        cycles={"macs": 3.2, "ops": 10, "call": 60},
+    ),
+    Kernel(
+        "depthwise", Conv2D, "portable/depthwise_conv_2d.c.j2",
+        arguments=WINDOW,
+        fits=_fits_depthwise,
+        pack=_pack_with_padding,
+        lag=_depthwise_lag,
+        cycles={"macs": 4.5, "ops": 14, "call": 60},
+    ),
+    Kernel(
+        "im2col", Conv2D, "portable/conv_2d.c.j2",
+        arguments=WINDOW,
+        fits=_fits_one_group,
+        scratch=lambda op, io: prod(op.kernel) * io.x.channels,
+        pack=_pack_interleaved,
+        cycles={"macs": 3.2, "ops": 14, "call": 60},
+    ),
+    Kernel(
+        "any_conv", Conv2D, "portable/grouped_conv_2d.c.j2",
+        arguments=WINDOW,
+        pack=_pack_with_padding,
+        lag=_early_conv_lag,
+        cycles={"macs": 9, "ops": 14, "call": 60},
+    ),
+    Kernel(
+        "dense", Dense, "portable/dense.c.j2",
+        arguments=UNPADDED,
+        pack=_pack_interleaved,
+        numbers=_dense_numbers,
+        lag=_early_dense_lag,
+        cycles={"macs": 3.2, "ops": 10, "call": 60},
+    ),
+)  # fmt: skip

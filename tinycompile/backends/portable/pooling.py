@@ -1,1 +1,60 @@
-ROWS = ()
+"""Rows for pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tinycompile.backends.kernel import Kernel
+from tinycompile.ir import IO, Array
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.average_pool_2d import AveragePool2D
+from tinycompile.ops.max_pool_2d import MaxPool2D
+
+WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+
+
+def _requantizers(op: AveragePool2D, io: IO) -> dict[int, Requantizer]:
+    found: dict[int, Requantizer] = op.parameters(io)["requantizers"]
+    return found
+
+
+def _average_tables(op: AveragePool2D, io: IO) -> Mapping[str, Array]:
+    """A multiplier and a shift for every (rows, columns) that count, where more than one size occurs."""
+    sizes = _requantizers(op, io)
+    if len(sizes) == 1 or op.is_raw_mean(io):
+        return {}
+    multiplier, shift = np.zeros(op.kernel, np.int32), np.zeros(op.kernel, np.int8)
+    for rows in range(op.kernel[0]):
+        for columns in range(op.kernel[1]):
+            rq = op.requantizer(io, (rows + 1) * (columns + 1))
+            multiplier[rows, columns], shift[rows, columns] = rq.multiplier[0], rq.shift[0]
+    return {"multiplier": multiplier, "shift": shift} if shift.any() else {"multiplier": multiplier}
+
+
+def _average_numbers(op: AveragePool2D, io: IO) -> Mapping[str, Any]:
+    sizes = _requantizers(op, io)
+    return {
+        "requantizer": next(iter(sizes.values())),
+        "single": next(iter(sizes)) if len(sizes) == 1 else 0,
+        "row_limit": op.pad.bottom - op.uncounted[0],
+        "column_limit": op.pad.right - op.uncounted[1],
+    }
+
+
+ROWS: tuple[Kernel, ...] = (
+    Kernel(
+        "average_pool", AveragePool2D, "portable/average_pool_2d.c.j2",
+        arguments=WINDOW,
+        pack=_average_tables,
+        numbers=_average_numbers,
+        cycles={"ops": 4, "stores": 14, "call": 60},
+    ),
+    Kernel(
+        "max_pool", MaxPool2D, "portable/max_pool_2d.c.j2",
+        arguments=WINDOW,
+        cycles={"ops": 5, "stores": 8, "call": 60},
+    ),
+)  # fmt: skip

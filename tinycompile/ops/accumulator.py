@@ -1,0 +1,42 @@
+"""What ops with weights share: int32 accumulators of int8 products, and the numbers that go with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinycompile.errors import QuantizationFailed
+from tinycompile.ir import IO, Array
+from tinycompile.numerics import INT32_MAX, Requantizer, Scheme
+from tinycompile.ops.clipping import Clip, int8_bounds
+
+
+def scheme_of(io: IO, tflite: Scheme = "double") -> Scheme:
+    """The requantisation of the graph's rounding; ``tflite``: the one TensorFlow Lite uses for this op."""
+    return "native" if io.rounding == "native" else tflite
+
+
+def folded_bias(io: IO, op_name: str) -> Array:
+    """int32[O]: bias - zx * sum(w - zw), so that sum(x * (w - zw)) plus it is the accumulator.
+
+    ``io.inputs`` are x, weights with output channels on axis 0, and optionally the bias.
+    Raises QuantizationFailed where some input could carry a partial sum out of int32.
+    """
+    weights = io.inputs[1]
+    w = weights.values.astype(np.int64).reshape(weights.shape[0], -1) - weights.zero_point
+    bias = io.inputs[2].values.astype(np.int64) if len(io.inputs) > 2 else np.zeros(len(w), np.int64)
+    folded = bias - io.x.zero_point * w.sum(axis=1)
+    worst = np.abs(folded) + 128 * np.abs(w).sum(axis=1)
+    if worst.max() > INT32_MAX:
+        channel = int(worst.argmax())
+        raise QuantizationFailed(
+            f"accumulator of output channel {channel} may reach {worst[channel]:,}, more than int32 holds",
+            where=op_name,
+            hint="raise the channel's weight scale, which is too small for its bias, or calibrate the input",
+        )
+    return np.asarray(folded.astype(np.int32))
+
+
+def product_requantizer(io: IO, clip: Clip, scheme: Scheme) -> Requantizer:
+    """Accumulators of x * w to the output: scale s_x * s_w[c] / s_y, and the output clipped to ``clip``."""
+    scale = io.x.q.scalar * np.asarray(io.inputs[1].q.scale, np.float64) / io.out.q.scalar
+    return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(clip, io.out.q))

@@ -1,0 +1,139 @@
+"""2-D convolution: plain, grouped, depthwise (groups == channels), and 1-D as (1, T, 1, C)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinycompile.errors import InternalError
+from tinycompile.ir import (
+    IO,
+    Array,
+    Cut,
+    Features,
+    OnnxWriter,
+    Op,
+    Pad,
+    Pair,
+    Role,
+    Shape,
+    Tensor,
+    Window,
+    receptive_field,
+)  # fmt: skip
+from tinycompile.ops.accumulator import folded_bias, product_requantizer, scheme_of
+from tinycompile.ops.clipping import UNCLIPPED, Clip
+from tinycompile.ops.images import convolution_nodes
+from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
+
+BLOCK = 1 << 21
+"""Elements of im2col that the specification holds at once: 16 MB of float64."""
+
+
+@dataclass(frozen=True)
+class Conv2D(Op):
+    """Inputs x (1,H,W,I), weights (O,kh,kw,I/groups), optional bias (O); output (1,OH,OW,O).
+
+    acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[o] / s_y), clipped.
+    Padding is real zero.
+    """
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pad: Pad = Pad()
+    groups: int = 1
+    clip: Clip = UNCLIPPED
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Every output pixel is a dense layer of one input pixel."""
+        return self.kernel == (1, 1) and self.groups == 1 and not self.pad
+
+    def is_depthwise(self, io: IO) -> bool:
+        """Every output channel reads one input channel."""
+        return self.groups == io.x.channels
+
+    def infer(self, *inputs: Tensor) -> Shape:
+        """(1, OH, OW, O)."""
+        x, w = inputs[0], inputs[1]
+        grouped = w.shape[3] * self.groups == x.channels and w.shape[0] % self.groups == 0
+        if w.shape[1:3] != self.kernel or not grouped:
+            groups = f"in {self.groups} groups"
+            raise InternalError(f"op {self.name!r}: weights {w.shape} do not fit input {x.shape} {groups}")
+        hw = sliding_hw(x.hw, self.kernel, self.stride, self.dilation, self.pad, self.name)
+        return (1, *hw, w.shape[0])
+
+    def role(self, index: int) -> Role:
+        """x, weights, bias."""
+        return ("activation", "weight", "bias")[index]
+
+    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
+        """Transpose, Conv, Transpose."""
+        pads = [self.pad.top, self.pad.left, self.pad.bottom, self.pad.right]
+        attributes = {
+            "strides": [*self.stride],
+            "dilations": [*self.dilation],
+            "pads": pads,
+            "group": self.groups,
+        }
+        convolution_nodes(w, "Conv", self, (0, 3, 1, 2), self.clip, attributes)
+
+    def parameters(self, io: IO) -> Mapping[str, Any]:
+        """``bias``: int32[O] with zero points folded in; ``requantizer``; ``zx``, ``zw``: zero points."""
+        return {
+            "bias": folded_bias(io, self.name),
+            "requantizer": product_requantizer(io, self.clip, scheme_of(io)),
+            "zx": io.x.zero_point,
+            "zw": io.inputs[1].zero_point,
+        }
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        """The formula above."""
+        p = self.parameters(io)
+        x = padded(inputs[0], self.pad, p["zx"])
+        w = inputs[1].astype(np.int32) - p["zw"]
+        sums = self._depthwise(x, w) if self.is_depthwise(io) else self._grouped(x, w)
+        return np.asarray(p["requantizer"](sums + p["bias"])[None])
+
+    def _depthwise(self, x: Array, w: Array) -> Array:
+        view = patches(x, self.kernel, self.stride, self.dilation)
+        acc = np.zeros((*view.shape[:2], w.shape[0]), np.int32)
+        repeat = w.shape[0] // x.shape[3]
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                acc += np.repeat(view[:, :, ky, kx].astype(np.int32), repeat, axis=2) * w[:, ky, kx, 0]
+        return acc
+
+    def _grouped(self, x: Array, w: Array) -> Array:
+        """Matrix products in float64, which is exact: every sum fits in int32."""
+        view = patches(x, self.kernel, self.stride, self.dilation)
+        per_in, per_out = w.shape[3], w.shape[0] // self.groups
+        acc = np.empty((*view.shape[:2], w.shape[0]), np.int64)
+        rows = max(1, BLOCK // (view.shape[1] * w[0].size))
+        for g in range(self.groups):
+            matrix = w[g * per_out : (g + 1) * per_out].reshape(per_out, -1).T.astype(np.float64)
+            for y in range(0, view.shape[0], rows):
+                block = view[y : y + rows, :, :, :, g * per_in : (g + 1) * per_in].astype(np.float64)
+                product = block.reshape(-1, matrix.shape[0]) @ matrix
+                acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(
+                    *block.shape[:2], per_out
+                )
+        return acc
+
+    def restrict(self, io: IO, window: Window) -> Cut | None:
+        """The same convolution of the window's receptive field, with the padding that is left."""
+        needed, pad = receptive_field(window, io.x.hw, self.kernel, self.stride, self.dilation, self.pad)
+        return Cut(replace(self, pad=pad), (needed, *(None for _ in self.inputs[1:])))
+
+    def lag(self, io: IO, index: int) -> int | None:
+        """Pixel by pixel: a pixel's inputs are read before it is written."""
+        return sliding_lag(io.x.shape, io.out.shape, self.stride, self.pad) if index == 0 else None
+
+    def features(self, io: IO) -> Features:
+        """One multiply-accumulate per output and weight of its channel."""
+        macs = io.out.size * (io.inputs[1].size // io.inputs[1].shape[0])
+        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
