@@ -58,7 +58,7 @@ class Dense(Op):
         scheme = scheme_of(io, tflite="single")
         if scheme == "native" or len(io.inputs[1].q.scale) > 1:
             return product_requantizer(io, self.clip, scheme)
-        # TensorFlow Lite multiplies the two float32 scales in float32 here (GetQuantizedConvolutionMultipler).
+        # TensorFlow Lite multiplies the two scales in float32 here (GetQuantizedConvolutionMultipler).
         product = np.float32(io.x.q.scalar) * np.float32(io.inputs[1].q.scalar)
         scale = float(product) / io.out.q.scalar
         return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Cut, OnnxWriter, Op, Quant, Shape, Tensor, Window
+from tinycompile.ops import tflite_table
 
 Real = Callable[..., Array]
 
@@ -55,7 +56,11 @@ class Unary(Op):
         """int8[256]: the output for each input value, from -128 up.
 
         Values without a real result (the logarithm of a negative number) take the nearest representable bound.
+        One function under TensorFlow Lite's rounding is computed as its kernel does (``tflite_table``).
         """
+        if io.rounding == "tflite" and len(self.steps) <= 1:
+            function, constants = (self.steps[0].function, self.steps[0].constants) if self.steps else ("", ())
+            return tflite_table.table(function, constants, self.apply, io.x.q, io.out.q)
         q = np.arange(-128, 128, dtype=np.float64)
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)

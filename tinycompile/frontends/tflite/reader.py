@@ -163,7 +163,7 @@ class _Reader:
 
 
 def _text(value: bytes | None) -> str:
-    return value.decode("utf-8", "replace")[:200] if value else ""
+    return value.decode("utf-8", "replace")[:1000] if value else ""
 
 
 def _integers(vector: Any) -> tuple[int, ...]:
