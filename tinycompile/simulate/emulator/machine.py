@@ -70,9 +70,9 @@ class Machine:
     """A board with an image in its flash, ready to run once.
 
     ``region`` is the function to measure, ``watched`` are others whose active calls form the contexts of the
-    profile, in that order. ``painted`` are blocks (address, size) of RAM to paint when the start-up code is done,
-    at the entry of ``main``; so is the stack down to ``stack_bottom``, and at the entry of the region again, for
-    ``region_stack_bytes``. ``flip`` is xored with every byte of paint.
+    profile, in that order. ``painted`` are blocks (address, size) of RAM to paint when the start-up code is
+    done, at the entry of ``main``; so is the stack down to ``stack_bottom``, and at the entry of the region
+    again, for ``region_stack_bytes``. ``flip`` is xored with every byte of paint.
     """
 
     def __init__(
