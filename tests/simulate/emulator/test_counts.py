@@ -55,7 +55,7 @@ def test_hand_counted_loop(core):
 
 
 # Per turn SUBS 1 and BNE 2 (Arm DDI 0484C; DDI 0439B with a refill of one), the last BNE 1, then BX 1.
-# The call counts in the caller on the M0+, whose BL takes three cycles; on the M4 its refill counts in the callee.
+# The call counts in the caller on the M0+, where BL takes three cycles; on the M4 its refill in the callee.
 @pytest.mark.parametrize(("core", "call"), [("cortex-m0plus", 0), ("cortex-m4", 1)])
 def test_hand_counted_cycles(core, call):
     run = emulate(build(LOOP, core), board(core), roi="count_down")
