@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from tinycompile.ir import Array, Graph
+from tinycompile.ir import Array, DType, Graph
 from tinycompile.simulate import reference
 
 
@@ -40,7 +40,9 @@ def float_outputs(graph: Graph, inputs: dict[str, Array]) -> dict[str, Array]:
     constants = [t for t in graph.tensors.values() if t.data is not None]
     w.initializers += [numpy_helper.from_array(t.real, t.name) for t in constants]
     infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, graph.tensors[n].shape) for n in graph.inputs]
-    outs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, graph.tensors[n].shape) for n in graph.outputs]
+    kinds = {DType.INT32: TensorProto.INT32}
+    ends = [graph.tensors[n] for n in graph.outputs]
+    outs = [helper.make_tensor_value_info(t.name, kinds.get(t.dtype, TensorProto.FLOAT), t.shape) for t in ends]
     model = helper.make_model(
         helper.make_graph(w.nodes, "g", infos, outs, w.initializers), opset_imports=[helper.make_opsetid("", 17)]
     )
