@@ -11,8 +11,9 @@ from tinycompile.ir import Array, Quant
 from tinycompile.quantize.recipe import Method, Recipe
 
 BINS = 255 * 16 + 1
-"""Sixteen to a quantisation step at full range, and centred on multiples of a sixteenth of it, where the values
-of data with few levels (pixels) then lie."""
+"""Sixteen to a quantisation step at full range, and centred on multiples of a sixteenth of it, where
+the values of data with few levels (pixels) then lie."""
+LEAST_RANGE = 1e-20
 """Tensors whose values all lie closer to zero than this count as zero."""
 SHRINK = np.linspace(1.0, 0.1, 61)
 """Shares of the full range that the mean-square observer tries on either side."""
