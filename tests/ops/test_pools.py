@@ -16,7 +16,7 @@ from tinycompile.simulate import reference
 
 @st.composite
 def graphs(draw: st.DrawFn, onnx: bool = False) -> Graph:
-    """Any pool; with ``onnx`` only what ONNX can spell (padding smaller than the kernel, no uncounted padding)."""
+    """Any pool; with ``onnx`` only what ONNX can spell: padding below the kernel's, all counted."""
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     is_max = draw(st.booleans())
@@ -29,7 +29,11 @@ def graphs(draw: st.DrawFn, onnx: bool = False) -> Graph:
     if is_max:
         return one_op(MaxPool2D("f", ("x",), "y", kernel, stride, pad, dilation), [x], x.q)
     include = draw(st.booleans())
-    uncounted = (draw(st.integers(0, pad.bottom)), draw(st.integers(0, pad.right))) if include and not onnx else (0, 0)
+    uncounted = (
+        (draw(st.integers(0, pad.bottom)), draw(st.integers(0, pad.right)))
+        if include and not onnx
+        else (0, 0)
+    )
     op = AveragePool2D("f", ("x",), "y", kernel, stride, pad, include, draw(CLIPS), uncounted)
     quant = x.q if draw(st.booleans()) else draw(quants(1e-2, 1.0))
     return one_op(op, [x], quant, draw(ROUNDINGS))

@@ -10,11 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.schedule import toys
-from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide
+from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide, Trail
 from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageError
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
 from tinycompile.schedule import RESERVED, Goal, Loop, Program, Stage, candidate, schedule
-from tinycompile.schedule.stages import members, staged
+from tinycompile.schedule.liveness import problem
+from tinycompile.schedule.stages import members, staged, whole
 from tinycompile.simulate import arena, compare, reference
 
 LARGE = toys.board(1 << 20)
@@ -30,7 +31,9 @@ def toy_kernels() -> Iterator[None]:
 def agree(program: Program) -> None:
     """The arena holds what the graph means."""
     inputs = toys.noise(program.graph)
-    compare(reference(program.graph, inputs), arena(program, inputs), names=("reference", "arena"))
+    expected = reference(program.graph, inputs)
+    compare(expected, arena(program, inputs), names=("reference", "arena"))
+    compare(expected, toys.one_by_one(program, inputs), names=("reference", "one by one"))
 
 
 def blow_up(size: int = 32, depth: int = 3) -> Graph:
@@ -109,6 +112,14 @@ def test_in_place_sums_share_their_input() -> None:
     agree(program)
 
 
+def test_a_lag_puts_the_output_below_its_input() -> None:
+    build = Builder((1, 8, 8, 4))
+    program = schedule(build.graph(build.add(Trail, "x", reach=7)), LARGE)
+    assert program.inputs[0].offset - program.outputs[0].offset == 8
+    assert program.arena_bytes == 256 + 8
+    agree(program)
+
+
 def test_an_alias_takes_no_bytes_and_no_call() -> None:
     build = Builder((1, 4, 4, 1))
     program = schedule(build.graph(build.add(Flat, "x")), LARGE)
@@ -124,8 +135,39 @@ def test_a_halo_is_recomputed_and_only_patches_are_alive() -> None:
     assert len(loop.iterations) == 16
     rows = [body[0].output.shape[1] for body in loop.iterations]
     assert sum(rows[::4]) > 32
+    spans = {s.name: (s.start, s.stop) for s in program.spans}
+    assert (spans["scratch of op2"], spans["t1"]) == ((2, 3), (1, 3))
+    assert spans["x"] == (-1, 4)
     assert program.arena_bytes < schedule(graph, LARGE).arena_bytes
     agree(program)
+
+
+def forked() -> Graph:
+    """``a`` is read by a sum, then with a halo, then by another sum: three windows of one tensor."""
+    build = Builder((1, 12, 12, 2))
+    a = build.add(Slide, "x", kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
+    p = build.add(Plus, a, a)
+    q = build.add(Slide, a, kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
+    s = build.add(Plus, a, q)
+    t = build.add(Plus, p, s)
+    return build.graph(build.add(Slide, t, kernel=(2, 2), stride=(2, 2), pad=Pad()))
+
+
+@pytest.mark.parametrize("grid", [(2, 1), (3, 2), (6, 6)])
+def test_a_tensor_in_a_stage_holds_the_windows_of_all_its_readers(grid: tuple[int, int]) -> None:
+    graph = forked()
+    program = schedule(graph, LARGE, Goal(stage=Stage(graph.outputs[0], grid)))
+    agree(program)
+
+
+def test_windows_that_skip_bytes_are_not_overwritten_in_place() -> None:
+    graph = forked()
+    runs = staged(graph, Stage(graph.outputs[0], (2, 2)))
+    assert runs is not None
+    kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops}
+    pairs = {(o.below, o.above) for o in problem(graph, runs, kernels).overlaps}
+    assert pairs == {("t3", "t2"), ("t4", "t1"), ("t4", "t3")}
+    assert ("t3", "t0") in {(o.below, o.above) for o in problem(graph, whole(graph), kernels).overlaps}
 
 
 def test_stages_that_cannot_be_cut_are_refused() -> None:

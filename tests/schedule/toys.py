@@ -1,4 +1,4 @@
-"""Small ops with a NumPy meaning and no C, and random graphs of them: plans can be tested without a backend."""
+"""Small ops with a NumPy meaning and no C, and random graphs of them, to test plans without a backend."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from tinycompile.ir import (
     sliding_extent,
     verify,
 )
+from tinycompile.schedule.program import Program, View
+from tinycompile.simulate.arena import window
 
 ONE = Quant.per_tensor(1.0)
 WINDOWED = ("out_h", "out_w", "out_pitch", "in0_pitch")
@@ -75,6 +77,23 @@ class Plus(Op):
 
 
 @dataclass(frozen=True)
+class Trail(Op):
+    """Each value plus the one ``reach`` places before it (or the first), modulo 256; in place with a lag."""
+
+    reach: int
+
+    def infer(self, *inputs: Tensor) -> Shape:
+        return inputs[0].shape
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        flat = inputs[0].reshape(-1)
+        return (flat + flat[np.maximum(np.arange(flat.size) - self.reach, 0)]).reshape(io.out.shape)
+
+    def lag(self, io: IO, index: int) -> int | None:
+        return self.reach
+
+
+@dataclass(frozen=True)
 class Flip(Op):
     """Columns in reverse order; cannot be cut."""
 
@@ -104,9 +123,10 @@ ROWS = (
         Slide,
         "none",
         arguments=WINDOWED,
-        scratch=lambda op, io: 2 * io.x.hw[1] if op.kernel[0] > 1 else 0,
+        scratch=lambda op, io: 16 * io.x.hw[1] if op.kernel[0] > 1 else 0,
     ),
     Kernel("plus", Plus, "none", arguments=(*WINDOWED, "in1_pitch")),
+    Kernel("trail", Trail, "none"),
     Kernel("flip", Flip, "none"),
 )
 
@@ -156,11 +176,13 @@ def graphs(draw: st.DrawFn, most: int = 8, flips: bool = True) -> Graph:
     for _ in range(draw(st.integers(1, most))):
         source = draw(st.sampled_from(images[-3:]))
         twins = [n for n in images if build.tensors[n].shape == build.tensors[source].shape]
-        kind = draw(st.sampled_from([Slide, Slide, Plus, *([Flip] if flips else [])]))
+        kind = draw(st.sampled_from([Slide, Slide, Plus, *([Flip, Trail] if flips else [])]))
         if kind is Plus:
             images.append(build.add(Plus, source, draw(st.sampled_from(twins))))
         elif kind is Flip:
             images.append(build.add(Flip, source))
+        elif kind is Trail:
+            images.append(build.add(Trail, source, reach=draw(st.integers(1, 9))))
         else:
             kernel = tuple(draw(st.integers(1, min(3, size))) for size in build.tensors[source].hw)
             stride = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
@@ -176,3 +198,34 @@ def noise(graph: Graph) -> dict[str, Array]:
     """Random inputs."""
     rng = np.random.default_rng(0)
     return {n: rng.integers(-128, 128, graph.tensors[n].shape).astype(np.int8) for n in graph.inputs}
+
+
+def one_by_one(program: Program, inputs: dict[str, Array]) -> dict[str, Array]:
+    """A program run in its arena as C would: in-place ops write each value before they read the next.
+
+    ``simulate.arena`` reads all of an op's inputs before it writes, so it cannot see a wrong lag; this can.
+    """
+    graph = program.graph
+    memory = np.random.default_rng(1).integers(0, 256, program.arena_bytes, dtype=np.uint8)
+
+    def look(view: View) -> Array:
+        return window(memory, view, graph.tensors[view.tensor].dtype)
+
+    for view in program.inputs:
+        look(view)[...] = inputs[view.tensor]
+    for call in program.unrolled():
+        out, sources = look(call.output), [look(view) for view in call.inputs]
+        io = call.io(graph)
+        if call.scratch is not None:
+            memory[call.scratch : call.scratch + call.kernel.scratch(call.op, io)] = 0x55
+        if isinstance(call.op, Plus):
+            for at in np.ndindex(out.shape):
+                out[at] = np.int8((int(sources[0][at]) + int(sources[1][at]) + 128) % 256 - 128)
+        elif isinstance(call.op, Trail):
+            shape = out.shape
+            for i, at in enumerate(np.ndindex(shape)):
+                past = np.unravel_index(max(i - call.op.reach, 0), shape)
+                out[at] = np.int8((int(sources[0][at]) + int(sources[0][past]) + 128) % 256 - 128)
+        else:
+            out[...] = call.op.run(io, *sources)
+    return {view.tensor: look(view).copy() for view in program.outputs}

@@ -24,8 +24,8 @@ from tinycompile.ops.transpose import Transpose
 from tinycompile.ops.unary import Unary
 
 ALL_OPS: tuple[type[Op], ...] = (
-    Add, ArgMax, AveragePool2D, Concat, Conv2D, Dense, DepthToSpace, Gather, LogSoftmax, Max, MaxPool2D, Min, Mul,
-    PRelu, PadOp, Reshape, Resize2D, Slice, Softmax, SpaceToDepth, Sub, Transpose, Unary,
+    Add, ArgMax, AveragePool2D, Concat, Conv2D, Dense, DepthToSpace, Gather, LogSoftmax, Max, MaxPool2D, Min,
+    Mul, PRelu, PadOp, Reshape, Resize2D, Slice, Softmax, SpaceToDepth, Sub, Transpose, Unary,
 )  # fmt: skip
 
 __all__ = ["ALL_OPS", *(op.__name__ for op in ALL_OPS)]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from tinycompile.errors import QuantizationFailed
 from tinycompile.ir import IO, Array
-from tinycompile.numerics import INT32_MAX, Requantizer
+from tinycompile.numerics import INT32_MAX, Requantizer, Scheme
 from tinycompile.ops.clipping import Clip, int8_bounds
 
 
-def scheme_of(io: IO, tflite: Literal["double", "single"] = "double") -> Literal["native", "double", "single"]:
-    """The requantisation of the graph's rounding; ``tflite`` is the one that TensorFlow Lite uses for this op."""
+def scheme_of(io: IO, tflite: Scheme = "double") -> Scheme:
+    """The requantisation of the graph's rounding; ``tflite``: the one TensorFlow Lite uses for this op."""
     return "native" if io.rounding == "native" else tflite
 
 
@@ -31,14 +29,14 @@ def folded_bias(io: IO, op_name: str) -> Array:
     if worst.max() > INT32_MAX:
         channel = int(worst.argmax())
         raise QuantizationFailed(
-            f"accumulator of output channel {channel} may reach {int(worst[channel]):,}, more than int32 holds",
+            f"accumulator of output channel {channel} may reach {worst[channel]:,}, more than int32 holds",
             where=op_name,
-            hint="the channel's weight scale is too small for its bias: raise it, or calibrate the input's range",
+            hint="raise the channel's weight scale, which is too small for its bias, or calibrate the input",
         )
     return np.asarray(folded.astype(np.int32))
 
 
-def product_requantizer(io: IO, clip: Clip, scheme: Literal["native", "double", "single"]) -> Requantizer:
+def product_requantizer(io: IO, clip: Clip, scheme: Scheme) -> Requantizer:
     """Accumulators of x * w to the output: scale s_x * s_w[c] / s_y, and the output clipped to ``clip``."""
     scale = io.x.q.scalar * np.asarray(io.inputs[1].q.scale, np.float64) / io.out.q.scalar
     return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(clip, io.out.q))

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import (
-    IO, Array, Cut, Features, OnnxWriter, Op, Pad, Pair, Shape, Tensor, Window, receptive_field,
+    IO,
+    Array,
+    Cut,
+    Features,
+    OnnxWriter,
+    Op,
+    Pad,
+    Pair,
+    Shape,
+    Tensor,
+    Window,
+    receptive_field,
 )  # fmt: skip
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.accumulator import scheme_of
@@ -20,12 +31,12 @@ from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
 
 @dataclass(frozen=True)
 class AveragePool2D(Op):
-    """Input x (1,H,W,C); output (1,OH,OW,C). The mean over a window's n counted elements.
+    """Input x (1,H,W,C); output (1,OH,OW,C). The mean of a window's n counted elements.
 
     acc = sum (x - zx) over the elements inside the image; out = requantize(acc * s_x / (s_y * n)), clipped.
-    n counts the elements inside the image; with ``count_include_pad`` also those in the padding, except in the
-    last ``uncounted`` rows and columns of it (which ONNX adds for ceil_mode).
-    Under TensorFlow Lite's rounding, which has one scale, out = round_half_away(sum x / n) instead.
+    n counts the elements inside the image; with ``count_include_pad`` also those in the padding, except in
+    the last ``uncounted`` rows and columns of it (which ONNX adds for ceil_mode).
+    Under TensorFlow Lite's rounding, with one scale for both, out = round_half_away(sum x / n) instead.
     """
 
     kernel: Pair
@@ -56,28 +67,28 @@ class AveragePool2D(Op):
 
     def counted(self, io: IO) -> tuple[Array, Array]:
         """How many rows (int64[OH]) and columns (int64[OW]) of each window count."""
-        rims = ((self.pad.top, self.pad.bottom, self.uncounted[0]), (self.pad.left, self.pad.right, self.uncounted[1]))
+        pad = self.pad
         found = []
-        for axis, (before, after, uncounted) in enumerate(rims):
+        for axis, (before, after) in enumerate(((pad.top, pad.bottom), (pad.left, pad.right))):
             start = np.arange(io.out.hw[axis]) * self.stride[axis] - before
             stop = start + self.kernel[axis]
             if self.count_include_pad:
-                found.append(np.minimum(stop, io.x.hw[axis] + after - uncounted) - start)
+                found.append(np.minimum(stop, io.x.hw[axis] + after - self.uncounted[axis]) - start)
             else:
                 found.append(np.minimum(stop, io.x.hw[axis]) - np.maximum(start, 0))
         return np.maximum(found[0], 0), np.maximum(found[1], 0)
 
     def is_raw_mean(self, io: IO) -> bool:
-        """TensorFlow Lite: values are averaged as they are, because input and output share one scale."""
-        return io.rounding == "tflite" and io.x.quant == io.out.quant
+        """TensorFlow Lite: one scale for input and output and no counted padding, so values are averaged as is."""
+        return io.rounding == "tflite" and io.x.quant == io.out.quant and not self.count_include_pad
 
     def requantizer(self, io: IO, count: int) -> Requantizer:
-        """For windows of ``count`` elements; depends on nothing else, so that a cut pool computes the same."""
+        """For windows of ``count`` elements; nothing else counts, so a cut pool computes the same."""
         scale = io.x.q.scalar / (io.out.q.scalar * count)
         return Requantizer.make(scheme_of(io), scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
-        """``zx``; ``low``, ``high``: output bounds; ``requantizers``: one for each size of window that occurs."""
+        """``zx``; ``low``, ``high``: output bounds; ``requantizers``: one per size of window that occurs."""
         rows, columns = self.counted(io)
         sizes = np.unique(np.maximum(rows[:, None] * columns[None, :], 1)).tolist()
         low, high = int8_bounds(self.clip, io.out.q)

@@ -10,7 +10,19 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import (
-    IO, Array, Cut, Features, OnnxWriter, Op, Pad, Pair, Role, Shape, Tensor, Window, receptive_field,
+    IO,
+    Array,
+    Cut,
+    Features,
+    OnnxWriter,
+    Op,
+    Pad,
+    Pair,
+    Role,
+    Shape,
+    Tensor,
+    Window,
+    receptive_field,
 )  # fmt: skip
 from tinycompile.ops.accumulator import folded_bias, product_requantizer, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip
@@ -25,7 +37,8 @@ BLOCK = 1 << 21
 class Conv2D(Op):
     """Inputs x (1,H,W,I), weights (O,kh,kw,I/groups), optional bias (O); output (1,OH,OW,O).
 
-    acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[o] / s_y), clipped. Padding is real zero.
+    acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[o] / s_y), clipped.
+    Padding is real zero.
     """
 
     kernel: Pair
@@ -47,18 +60,26 @@ class Conv2D(Op):
     def infer(self, *inputs: Tensor) -> Shape:
         """(1, OH, OW, O)."""
         x, w = inputs[0], inputs[1]
-        if w.shape[1:3] != self.kernel or w.shape[3] * self.groups != x.channels or w.shape[0] % self.groups:
-            raise InternalError(f"op {self.name!r}: weights {w.shape} do not fit input {x.shape} in {self.groups} groups")
-        return (1, *sliding_hw(x.hw, self.kernel, self.stride, self.dilation, self.pad, self.name), w.shape[0])
+        grouped = w.shape[3] * self.groups == x.channels and w.shape[0] % self.groups == 0
+        if w.shape[1:3] != self.kernel or not grouped:
+            groups = f"in {self.groups} groups"
+            raise InternalError(f"op {self.name!r}: weights {w.shape} do not fit input {x.shape} {groups}")
+        hw = sliding_hw(x.hw, self.kernel, self.stride, self.dilation, self.pad, self.name)
+        return (1, *hw, w.shape[0])
 
     def role(self, index: int) -> Role:
         """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]  # type: ignore[return-value]
+        return ("activation", "weight", "bias")[index]
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Transpose, Conv, Transpose."""
         pads = [self.pad.top, self.pad.left, self.pad.bottom, self.pad.right]
-        attributes = dict(strides=list(self.stride), dilations=list(self.dilation), pads=pads, group=self.groups)
+        attributes = {
+            "strides": [*self.stride],
+            "dilations": [*self.dilation],
+            "pads": pads,
+            "group": self.groups,
+        }
         convolution_nodes(w, "Conv", self, (0, 3, 1, 2), self.clip, attributes)
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
@@ -98,7 +119,9 @@ class Conv2D(Op):
             for y in range(0, view.shape[0], rows):
                 block = view[y : y + rows, :, :, :, g * per_in : (g + 1) * per_in].astype(np.float64)
                 product = block.reshape(-1, matrix.shape[0]) @ matrix
-                acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(*block.shape[:2], per_out)
+                acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(
+                    *block.shape[:2], per_out
+                )
         return acc
 
     def restrict(self, io: IO, window: Window) -> Cut | None:

@@ -30,7 +30,7 @@ def clipped(w: OnnxWriter, name: str, clip: Clip) -> str:
 def convolution_nodes(
     w: OnnxWriter, kind: str, op: Op, weight_perm: tuple[int, ...], clip: Clip, attributes: dict[str, Any]
 ) -> None:
-    """``op`` (x, weights, optional bias) as ONNX ``kind``, whose weights are ours transposed by ``weight_perm``."""
+    """``op`` (x, weights, optional bias) as ONNX ``kind``; its weights are ours under ``weight_perm``."""
     weights = w.node("Transpose", [op.inputs[1]], perm=list(weight_perm))
     inputs = [to_nchw(w, op.inputs[0]), weights, *op.inputs[2:]]
     from_nchw(w, clipped(w, w.node(kind, inputs, **attributes), clip), op.output)

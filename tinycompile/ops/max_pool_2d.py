@@ -7,7 +7,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import (
-    IO, Array, Cut, Features, OnnxWriter, Op, Pad, Pair, Shape, Tensor, Window, receptive_field,
+    IO,
+    Array,
+    Cut,
+    Features,
+    OnnxWriter,
+    Op,
+    Pad,
+    Pair,
+    Shape,
+    Tensor,
+    Window,
+    receptive_field,
 )  # fmt: skip
 from tinycompile.numerics import INT8_MIN
 from tinycompile.ops.images import from_nchw, to_nchw
@@ -16,7 +27,7 @@ from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
 
 @dataclass(frozen=True)
 class MaxPool2D(Op):
-    """Input x (1,H,W,C); output (1,OH,OW,C). Padding never wins; a window of nothing but padding gives -128."""
+    """Input x (1,H,W,C); output (1,OH,OW,C). Padding never wins; a window of padding gives -128."""
 
     kernel: Pair
     stride: Pair = (1, 1)

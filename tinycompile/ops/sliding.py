@@ -9,21 +9,23 @@ from tinycompile.ir import Array, Pad, Pair, sliding_extent
 
 
 def padded(x: Array, pad: Pad, value: int) -> Array:
-    """``x`` (1,H,W,C) with ``pad`` filled with ``value``; negative padding removes rows or columns."""
+    """``x`` (1,H,W,C) with ``pad`` around it, of ``value``; negative padding removes rows or columns."""
     grow = Pad(max(pad.top, 0), max(pad.left, 0), max(pad.bottom, 0), max(pad.right, 0))
     if grow:
         rims = ((0, 0), (grow.top, grow.bottom), (grow.left, grow.right), (0, 0))
         x = np.pad(x, rims, constant_values=value)
     height, width = x.shape[1:3]
-    return x[:, max(-pad.top, 0) : height - max(-pad.bottom, 0), max(-pad.left, 0) : width - max(-pad.right, 0)]
+    return x[
+        :, max(-pad.top, 0) : height - max(-pad.bottom, 0), max(-pad.left, 0) : width - max(-pad.right, 0)
+    ]
 
 
 def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Array:
     """A read-only view (OH, OW, kh, kw, C) of every window of the padded image ``x`` (1,H,W,C)."""
     span = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
-    windows = np.lib.stride_tricks.sliding_window_view(x[0], span, axis=(0, 1))  # type: ignore[call-overload]
-    chosen: Array = windows[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-    return chosen.transpose(0, 1, 3, 4, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(x[0], span, axis=(0, 1))
+    chosen = windows[:: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return np.asarray(chosen.transpose(0, 1, 3, 4, 2))
 
 
 def sliding_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pad: Pad, name: str) -> Pair:
@@ -31,7 +33,8 @@ def sliding_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pad: Pad, n
     height = sliding_extent(hw[0], kernel[0], stride[0], dilation[0], pad.top + pad.bottom)
     width = sliding_extent(hw[1], kernel[1], stride[1], dilation[1], pad.left + pad.right)
     if height < 1 or width < 1:
-        raise InternalError(f"op {name!r}: a {kernel[0]}x{kernel[1]} kernel does not fit into {hw[0]}x{hw[1]} pixels")
+        sizes = f"a {kernel[0]}x{kernel[1]} kernel does not fit into {hw[0]}x{hw[1]} pixels"
+        raise InternalError(f"op {name!r}: {sizes}")
     return height, width
 
 
@@ -51,7 +54,7 @@ def sliding_lag(
 
 
 def element_lag(first: Array, size: int, writes_early: bool = False) -> int | None:
-    """Least ``lag`` in bytes of an op whose output element i (of ``size`` bytes) reads no input before byte first[i].
+    """Least ``lag`` in bytes where output element i (``size`` bytes) reads no input below byte first[i].
 
     Elements are made in order. Bytes that element i and its successors still need start at the least of
     first[i:], and the elements before it (with ``writes_early`` also i itself) must end at or below that.

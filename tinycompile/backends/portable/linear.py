@@ -36,7 +36,7 @@ def requantizer_arrays(rq: Requantizer) -> dict[str, Array]:
 
 
 def interleaved(weights: Array) -> Array:
-    """(O, ...) to blocks of 4 output channels (the rest in a smaller last block), each block (K, channels)."""
+    """(O, ...) to blocks of 4 output channels (fewer in the last), each block (K, channels)."""
     matrix = weights.reshape(weights.shape[0], -1)
     blocks = [matrix[i : i + BLOCK].T.ravel() for i in range(0, len(matrix), BLOCK)]
     return np.concatenate(blocks)
@@ -91,11 +91,15 @@ def _early_conv_lag(op: Conv2D, io: IO, index: int) -> int | None:
 
 def _early_dense_lag(op: Dense, io: IO, index: int) -> int | None:
     rows = io.x.size // io.x.channels
-    return element_lag(np.arange(rows) * io.x.channels, io.out.channels, writes_early=True) if index == 0 else None
+    return (
+        element_lag(np.arange(rows) * io.x.channels, io.out.channels, writes_early=True)
+        if index == 0
+        else None
+    )
 
 
 def _depthwise_lag(op: Conv2D, io: IO, index: int) -> int | None:
-    """With one output a channel, each input channel is read before the output channel in its place is written."""
+    """With one output a channel, an input channel is read before the output in its place is written."""
     return op.lag(io, index) if io.out.channels == io.x.channels else _early_conv_lag(op, io, index)
 
 
