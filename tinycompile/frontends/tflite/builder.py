@@ -47,7 +47,8 @@ class Builder:
         self._op_names: set[str] = set()
         self._written = {i for node in file.nodes for i in node.outputs}
         self.quantized = any(
-            file.tensors[i].type in (*BYTES, "int16") and file.tensors[i].scales for i in self._written
+            file.tensors[i].type in (*BYTES, "int16") and file.tensors[i].scales
+            for i in self._written.union(file.inputs) - {-1}
         )
         for index in file.inputs:
             self._add_input(index, input_shapes)
@@ -237,7 +238,7 @@ class Builder:
         return self._graph()
 
     def _visit(self, node: Node) -> None:
-        if not self.poisoned.isdisjoint(node.inputs) and node.op in IMPORTERS:
+        if not self.poisoned.isdisjoint(node.inputs) and (node.op in IMPORTERS or node.op in FOLDS):
             self.poisoned.update(node.outputs)
             return
         try:
@@ -249,18 +250,19 @@ class Builder:
             self._refuse(node, f"its inputs and options do not fit together ({text})")
 
     def _import(self, node: Node) -> None:
+        entry = IMPORTERS.get(node.op)
+        if entry is None and node.op not in FOLDS:
+            raise Rejected("no such operator is supported")
         for index in node.inputs:
             if index >= 0 and index not in self.names and not self.is_constant(index):
-                if self.file.tensors[index].raw is None:
-                    raise Rejected(f"reads tensor {self.file.tensors[index].name!r} before anything writes it")
+                raise Rejected(f"reads tensor {self.file.tensors[index].name!r} before anything writes it")
         for index in node.outputs:
             if index in self.names or index in self.folded:
                 raise Rejected(f"tensor {self.file.tensors[index].name!r} is written a second time")
         if self._fold(node):
             return
-        entry = IMPORTERS.get(node.op)
         if entry is None:
-            raise Rejected("no such operator is supported")
+            raise Rejected("is supported only where all its inputs are constants")
         entry.run(self, node)
 
     def _fold(self, node: Node) -> bool:
