@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,12 +26,13 @@ KEYS = ("resize", "crop", "channels", "scale", "mean", "std")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """real = (raw * scale - mean) / std, after ``resize``, ``crop`` and ``channels``, which concern images only.
+    """real = (raw * scale - mean) / std, after ``resize``, ``crop`` and ``channels``, which concern images
+    only.
 
     ``resize``: one number scales an image's shorter side to it, two (height, width) its sides. ``crop``: the
-    centre of that height and width. An image that then still has another size than the model's input is scaled to
-    cover it and cropped at the centre. ``channels`` None: as the model's input has 1 or 3 channels, RGB.
-    ``scale``, ``mean`` and ``std`` hold one number, or one a channel (the last axis).
+    centre of that height and width. An image that then still has another size than the model's input is
+    scaled to cover it and cropped at the centre. ``channels`` None: as the model's input has 1 or 3 channels,
+    RGB. ``scale``, ``mean`` and ``std`` hold one number, or one a channel (the last axis).
     """
 
     resize: int | Size | None = None
@@ -47,7 +48,9 @@ class Preprocessing:
         return self.scale == (1.0,) and self.mean == (0.0,) and self.std == (1.0,) and self.channels != "bgr"
 
     def apply(self, raw: Array, *, where: str) -> Array:
-        """float32 values of samples whose channels come last; UsageError where the number of channels differs."""
+        """float32 values of samples whose channels come last; UsageError where the number of channels
+        differs.
+        """
         for key in ("scale", "mean", "std"):
             count = len(getattr(self, key))
             if count not in (1, raw.shape[-1]):
@@ -84,18 +87,19 @@ _HINT = f"keys are {', '.join(KEYS)}; for example scale=1/255,mean=0.485:0.456:0
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        items: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"is not TOML: {error}", where=str(path), hint=_HINT) from error
+    return items
 
 
 def _from_mapping(items: Mapping[str, Any], where: str) -> Preprocessing:
     unknown = [key for key in items if key not in KEYS]
     if unknown:
         raise UsageError(f"unknown preprocessing key {unknown[0]!r}", where=where, hint=_HINT)
-    parsed = {key: _PARSERS[key](key, value, where) for key, value in items.items()}
+    parsed: dict[str, Any] = {key: _PARSERS[key](key, value, where) for key, value in items.items()}
     return replace(Preprocessing(), **parsed)
 
 
@@ -118,10 +122,14 @@ def _numbers(key: str, value: Any, where: str) -> tuple[float, ...]:
 
 
 def _extents(key: str, value: Any, where: str) -> tuple[int, ...]:
-    parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    parts = (
+        value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    )
     numbers = [_number(key, part, where) for part in parts]
     if len(numbers) not in (1, 2) or any(n < 1 or n != int(n) or n > 1 << 14 for n in numbers):
-        raise UsageError(f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128")
+        raise UsageError(
+            f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128"
+        )
     return tuple(int(n) for n in numbers)
 
 
@@ -141,6 +149,11 @@ def _channels(key: str, value: Any, where: str) -> str:
     return str(value)
 
 
-_PARSERS = {
-    "resize": _resize, "crop": _crop, "channels": _channels, "scale": _numbers, "mean": _numbers, "std": _numbers,
-}  # fmt: skip
+_PARSERS: Mapping[str, Callable[[str, Any, str], object]] = {
+    "resize": _resize,
+    "crop": _crop,
+    "channels": _channels,
+    "scale": _numbers,
+    "mean": _numbers,
+    "std": _numbers,
+}

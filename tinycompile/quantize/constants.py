@@ -18,8 +18,8 @@ LEAST_SHARE = 2.0**-24
 def weight_scales(real: Array) -> Array:
     """float64[O]: the scale of each index of axis 0 that gives symmetric int8 of least mean square error.
 
-    Candidates are shares of max|w| / 127, so all codes lie in -127 .. 127. Channels that are zero get the least scale
-    allowed.
+    Candidates are shares of max|w| / 127, so all codes lie in -127 .. 127. Channels that are zero get the
+    least scale allowed.
     """
     rows = np.asarray(real, np.float64).reshape(real.shape[0], -1)
     full = np.abs(rows).max(axis=1) / 127
@@ -49,14 +49,15 @@ def quantized_weights(tensor: Tensor, input_scale: float, bias: Array | None) ->
 
 
 def quantized_bias(name: str, real: Array, input_scale: float, weights: Tensor) -> Tensor:
-    """int32 bias[O] in units of the accumulator, s_x * s_w[c]; QuantizationFailed where a value does not fit."""
+    """int32 bias[O] in units of the accumulator, s_x * s_w[c]; QuantizationFailed where one does not fit."""
     quant = weights.q
     scales = tuple(input_scale * s for s in quant.scale)
     units = np.rint(np.asarray(real, np.float64) / np.asarray(scales))
     if np.abs(units).max(initial=0) > np.iinfo(np.int32).max:
         channel = int(np.abs(units).argmax())
+        value, size = real.flat[channel], units.flat[channel]
         raise QuantizationFailed(
-            f"bias {real.flat[channel]:g} of channel {channel} is {units.flat[channel]:.3g} units of its accumulator",
+            f"bias {value:g} of channel {channel} is {size:.3g} units of its accumulator",
             where=name,
             hint="the scale of its weights or of its input is too small; calibrate on wider data",
         )

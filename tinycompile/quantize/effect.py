@@ -21,7 +21,8 @@ MOST_SAMPLES, LEAST_SAMPLES = 16, 4
 
 @dataclass(frozen=True)
 class SimulatedQuantization(Op):
-    """x rounded and clipped to int8 of a scale and a zero point that are inputs, or x itself where ``on`` is 0.
+    """x rounded and clipped to int8 of a scale and a zero point that are inputs, or x itself where ``on`` is
+    0.
 
     Inputs: x, scale, zero point, on (float32 scalars). Exists only in exports that compare ranges.
     """
@@ -51,8 +52,8 @@ def output_errors(
 ) -> dict[str, list[float]]:
     """For each group and each of its candidates: the relative mean square error at the network's outputs.
 
-    Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and are
-    relative to the outputs' mean square. ``options`` names groups by their root.
+    Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and
+    are relative to the outputs' mean square. ``options`` names groups by their root.
     """
     sources = {root: names for root, names in open_sources(sharing).items() if root in options}
     model, sinks = _simulator(sharing.graph, sources)
@@ -75,7 +76,9 @@ class _Run:
     sinks: list[str]
     roots: list[str]
 
-    def __call__(self, sample: Mapping[str, Array], root: str | None, candidate: Candidate | None) -> list[Array]:
+    def __call__(
+        self, sample: Mapping[str, Array], root: str | None, candidate: Candidate | None
+    ) -> list[Array]:
         feeds = dict(sample)
         for name in self.roots:
             quant = candidate.quant if candidate is not None and name == root else None
@@ -88,14 +91,18 @@ class _Run:
 
 def _relative(values: list[Array], truth: list[Array]) -> float:
     parts = [
-        float(np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30))
+        float(
+            np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30)
+        )
         for v, t in zip(values, truth, strict=True)
     ]
     return sum(parts) / len(parts)
 
 
 def _simulator(graph: Graph, sources: Mapping[str, Sequence[str]]) -> tuple[FloatModel, list[str]]:
-    """``graph`` with a switchable quantisation behind every source of every group, and the outputs to compare."""
+    """``graph`` with a switchable quantisation behind every source of every group, and the outputs to
+    compare.
+    """
     root_of = {name: root for root, names in sources.items() for name in names}
     renamed = {name: f"{name}#quantized" for name in root_of}
     tensors = dict(graph.tensors)
@@ -123,7 +130,9 @@ def _simulated(name: str, root: str, output: str) -> Op:
 
 
 def compared(graph: Graph) -> list[str]:
-    """The tensors in which errors are judged: the outputs, or what a final op of known range or a label reads."""
+    """The tensors in which errors are judged: the outputs, or what a final op of known range or a label
+    reads.
+    """
     producers = graph.producers()
     found = []
     for name in graph.outputs:

@@ -13,14 +13,17 @@ from tinycompile.quantize.rewrite import integer_graph
 from tinycompile.quantize.sharing import Sharing, share
 from tinycompile.quantize.synthetic import synthetic_samples
 
+DEFAULT = Recipe()
 
-def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = Recipe()) -> Quantized:
+
+def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = DEFAULT) -> Quantized:
     """An integer graph that computes what ``graph`` does, and a report of what that costs.
 
-    Activations become int8 per tensor, weights int8 per channel and symmetric, biases int32. Quantisations that came
-    with the file are kept exactly, and a graph without float tensors is returned as it is. ``samples`` are real
-    values in the graph's layout; without them the ranges come from synthetic inputs, and the report says so.
-    QuantizationFailed where samples are empty, constant, not finite or of the wrong shape, or no scale can be found.
+    Activations become int8 per tensor, weights int8 per channel and symmetric, biases int32. Quantisations
+    that came with the file are kept exactly, and a graph without float tensors is returned as it is.
+    ``samples`` are real values in the graph's layout; without them the ranges come from synthetic inputs, and
+    the report says so. QuantizationFailed where samples are empty, constant, not finite or of the wrong
+    shape, or no scale can be found.
     """
     if graph.is_quantized:
         return Quantized(graph, Report("file"))
@@ -47,4 +50,3 @@ def _source(sharing: Sharing, samples: Samples | None) -> Source:
     if annotated and set(sharing.pins) == set(sharing.root.values()):
         return "file"
     return "samples" if samples is not None else "synthetic"
-

@@ -1,4 +1,4 @@
-"""From the values a tensor takes to its scale and zero point: histograms, and observers that propose ranges."""
+"""From a tensor's values to its scale and zero point: histograms, and observers that propose ranges."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Candidate:
 def affine(low: float, high: float) -> Quant:
     """int8 over low .. high, widened to hold zero exactly: s = (high - low) / 255, z = round(-128 - low / s).
 
-    The range is what 256 codes span (Jacob et al. 2018, arXiv:1712.05877, section 2). The scale is a float32 number.
-    A range of nothing but zero gets the scale 1/128.
+    The range is what 256 codes span (Jacob et al. 2018, arXiv:1712.05877, section 2). The scale is a float32
+    number. A range of nothing but zero gets the scale 1/128.
     """
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     if max(-low, high) < LEAST_RANGE:

@@ -12,7 +12,8 @@ from tinycompile.quantize.constants import kept_bias, quantized_bias, quantized_
 def integer_graph(graph: Graph, quants: Mapping[str, Quant]) -> Graph:
     """``graph`` with int8 activations and weights and int32 biases; ``quants`` names every float activation.
 
-    Each op gets weights and bias of its own where it shares them with another op: their scales depend on its input.
+    Each op gets weights and bias of its own where it shares them with another op: their scales depend on its
+    input.
     """
     tensors = {name: _activation(t, quants.get(name)) for name, t in graph.tensors.items()}
     shared = {name for name, users in graph.consumers().items() if len(users) > 1}

@@ -1,4 +1,4 @@
-"""Which tensors must have one quantisation: those that an op only copies between, and those a file has fixed."""
+"""Which tensors must have one quantisation: those that ops copy between, and those that a file has fixed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tinycompile.ir import DType, Graph, Op, Quant, Tensor
-from tinycompile.ops import Unary
+from tinycompile.ops.unary import Unary
 
 
 @dataclass
@@ -67,9 +67,9 @@ class Sharing:
 def share(graph: Graph) -> Sharing:
     """Group the float activations of ``graph``.
 
-    The file's annotations pin a group, and so do ranges known beforehand (softmax) that hold for all of its values.
-    Where an op that only moves data stands between two annotations that differ, a requantisation (a ``Unary``
-    without steps) goes before it.
+    The file's annotations pin a group, and so do ranges known beforehand (softmax) that hold for all of its
+    values. Where an op that only moves data stands between two annotations that differ, a requantisation (a
+    ``Unary`` without steps) goes before it.
     """
     groups = Groups()
     names = activations(graph)
@@ -78,7 +78,8 @@ def share(graph: Graph) -> Sharing:
         quant = graph.tensors[name].quant
         if quant is not None:
             groups.pin(name, quant)
-    ops, tensors = [], dict(graph.tensors)
+    ops: list[Op] = []
+    tensors = dict(graph.tensors)
     for op in graph.ops:
         for cast in _joined(op, graph, groups):
             tensors[cast.output] = replace(tensors[cast.inputs[0]], name=cast.output, quant=None, data=None)
@@ -109,7 +110,9 @@ def _pin_known_ranges(graph: Graph, groups: Groups) -> None:
 def activations(graph: Graph) -> frozenset[str]:
     """float32 tensors that become int8 per tensor: everything but weights and biases."""
     produced = {*graph.inputs, *(op.output for op in graph.ops)}
-    produced.update(op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation")
+    produced.update(
+        op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation"
+    )
     return frozenset(name for name in produced if graph.tensors[name].dtype is DType.FLOAT32)
 
 
