@@ -26,7 +26,6 @@ def seeds(folder: Path) -> list[Path]:
     return files + [p for p in corpus("*_int8.tflite") if p.stat().st_size < 100_000]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_damaged_files(tmp_path: Path, seed: int) -> None:
     command = [sys.executable, "-m", "tests.frontends.tflite_fuzz", str(seed), str(COUNT)]

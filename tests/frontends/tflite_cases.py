@@ -27,7 +27,11 @@ def one(
 
 def scale(rng: Rng) -> float:
     """A scale; every second one has few bits, so that ties occur."""
-    return float(2.0 ** -rng.integers(2, 8) * rng.integers(1, 6)) if rng.random() < 0.5 else float(rng.uniform(0.001, 0.2))
+    return (
+        float(2.0 ** -rng.integers(2, 8) * rng.integers(1, 6))
+        if rng.random() < 0.5
+        else float(rng.uniform(0.001, 0.2))
+    )
 
 
 def act(rng: Rng, *shape: int, like: T | None = None) -> T:
@@ -43,7 +47,9 @@ def weights(rng: Rng, shape: tuple[int, ...], axis: int, per_channel: bool = Tru
 
 
 def bias(rng: Rng, x: T, w: T, count: int) -> T:
-    return constant(rng.integers(-3000, 3000, count), "int32", scale=np.float32(x.scale) * np.asarray(w.scale, np.float32))
+    return constant(
+        rng.integers(-3000, 3000, count), "int32", scale=np.float32(x.scale) * np.asarray(w.scale, np.float32)
+    )
 
 
 def out(rng: Rng, shape: tuple[int, ...], x: T, terms: int) -> T:
@@ -58,15 +64,19 @@ def extent(size: int, kernel: int, stride: int, dilation: int, same: bool) -> in
 
 def convolution(depthwise: bool) -> Case:
     def make(rng: Rng) -> bytes:
-        kh, kw, s, d, padding, activation = (int(v) for v in rng.integers((1, 1, 1, 1, 0, 0), (4, 4, 3, 3, 2, 4)))
+        kh, kw, s, d, padding, activation = (
+            int(v) for v in rng.integers((1, 1, 1, 1, 0, 0), (4, 4, 3, 3, 2, 4))
+        )
         d = 1 if s > 1 else d
         c, o = int(rng.integers(1, 9)), int(rng.integers(1, 9))
         x = act(rng, 1, 11, 9, c)
         o = c * o if depthwise else o
-        w = weights(rng, (1, kh, kw, o) if depthwise else (o, kh, kw, c), 3 if depthwise else 0, rng.random() < 0.7)
+        w = weights(
+            rng, (1, kh, kw, o) if depthwise else (o, kh, kw, c), 3 if depthwise else 0, rng.random() < 0.7
+        )
         hw = [extent(n, k, s, d, padding == 0) for n, k in zip((11, 9), (kh, kw), strict=True)]
         y = out(rng, (1, *hw, o), x, kh * kw * (1 if depthwise else c))
-        fields = dict(StrideW=s, StrideH=s, DilationWFactor=d, DilationHFactor=d, Padding=padding)
+        fields = {"StrideW": s, "StrideH": s, "DilationWFactor": d, "DilationHFactor": d, "Padding": padding}
         fields["FusedActivationFunction"] = activation
         if depthwise:
             fields["DepthMultiplier"] = o // c
@@ -79,15 +89,17 @@ def convolution(depthwise: bool) -> Case:
 
 def grouped_conv(rng: Rng) -> bytes:
     x, w = act(rng, 1, 6, 6, 8), weights(rng, (6, 3, 3, 4), 0)
-    fields = dict(StrideW=1, StrideH=1, DilationWFactor=1, DilationHFactor=1)
-    return one("CONV_2D", [x, w, bias(rng, x, w, 6)], [out(rng, (1, 6, 6, 6), x, 36)], "Conv2DOptions", 3, **fields)
+    fields = {"StrideW": 1, "StrideH": 1, "DilationWFactor": 1, "DilationHFactor": 1}
+    return one(
+        "CONV_2D", [x, w, bias(rng, x, w, 6)], [out(rng, (1, 6, 6, 6), x, 36)], "Conv2DOptions", 3, **fields
+    )
 
 
 def fully_connected(rng: Rng) -> bytes:
     per_channel, keep = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
     x, w = act(rng, 1, 4, 5, 24), weights(rng, (10, 24), 0, per_channel)
     y = out(rng, (1, 4, 5, 10) if keep else (20, 10), x, 24)
-    fields = dict(KeepNumDims=keep, FusedActivationFunction=int(rng.integers(0, 4)))
+    fields = {"KeepNumDims": keep, "FusedActivationFunction": int(rng.integers(0, 4))}
     return one("FULLY_CONNECTED", [x, w, bias(rng, x, w, 10)], [y], "FullyConnectedOptions", 5, **fields)
 
 
@@ -99,7 +111,9 @@ def binary(op: str) -> Case:
         y = act(rng, 1, 7, 6, 5)
         if op == "MUL":
             y = replace(y, scale=float(a.scale) * float(b.scale) * rng.uniform(30, 300))
-        return one(op, [a, b], [y], f"{op.title()}Options", 2, FusedActivationFunction=int(rng.integers(0, 4)))
+        return one(
+            op, [a, b], [y], f"{op.title()}Options", 2, FusedActivationFunction=int(rng.integers(0, 4))
+        )
 
     return make
 
@@ -112,7 +126,9 @@ def min_max(op: str) -> Case:
     return make
 
 
-def unary(op: str, version: int = 1, options: str = "", fixed: tuple[float, int] | None = None, **fields: object) -> Case:
+def unary(
+    op: str, version: int = 1, options: str = "", fixed: tuple[float, int] | None = None, **fields: object
+) -> Case:
     def make(rng: Rng) -> bytes:
         x = T((1, 3000), "int8", scale(rng), int(rng.integers(-128, 128)))
         y = T((1, 3000), "int8", *(fixed or (scale(rng), int(rng.integers(-128, 128)))))
@@ -134,14 +150,22 @@ def log(rng: Rng) -> bytes:
 
 def prelu(rng: Rng) -> bytes:
     x = act(rng, 1, 20, 20, 4)
-    slope = constant(rng.integers(-128, 128, (1, 1, 4)), "int8", scale=scale(rng), zero=int(rng.integers(-9, 9)))
+    slope = constant(
+        rng.integers(-128, 128, (1, 1, 4)), "int8", scale=scale(rng), zero=int(rng.integers(-9, 9))
+    )
     return one("PRELU", [x, slope], [act(rng, 1, 20, 20, 4)], version=1)
 
 
 def softmax(rng: Rng) -> bytes:
     n = int(rng.integers(2, 200))
     x = act(rng, 40, n)
-    return one("SOFTMAX", [x], [T(x.shape, "int8", 1 / 256, -128)], "SoftmaxOptions", Beta=float(rng.choice([1, 0.7])))
+    return one(
+        "SOFTMAX",
+        [x],
+        [T(x.shape, "int8", 1 / 256, -128)],
+        "SoftmaxOptions",
+        Beta=float(rng.choice([1, 0.7])),
+    )
 
 
 def pool(op: str) -> Case:
@@ -149,7 +173,7 @@ def pool(op: str) -> Case:
         kh, kw, s, padding, activation = (int(v) for v in rng.integers((1, 1, 1, 0, 0), (5, 5, 4, 2, 4)))
         x = act(rng, 1, 13, 12, 3)
         hw = [extent(n, k, s, 1, padding == 0) for n, k in zip((13, 12), (kh, kw), strict=True)]
-        fields = dict(FilterWidth=kw, FilterHeight=kh, StrideW=s, StrideH=s, Padding=padding)
+        fields = {"FilterWidth": kw, "FilterHeight": kh, "StrideW": s, "StrideH": s, "Padding": padding}
         fields["FusedActivationFunction"] = activation
         return one(op, [x], [act(rng, 1, *hw, 3, like=x)], "Pool2DOptions", **fields)
 
@@ -198,7 +222,7 @@ def slice_(rng: Rng) -> bytes:
 def strided_slice(rng: Rng) -> bytes:
     x = act(rng, 1, 8, 5, 6)
     bounds = [constant(v) for v in ([0, 1, 4, 0], [1, 8, 0, 0], [1, 3, -2, 2])]
-    fields = dict(EndMask=8, ShrinkAxisMask=1)
+    fields = {"EndMask": 8, "ShrinkAxisMask": 1}
     return one("STRIDED_SLICE", [x, *bounds], [act(rng, 3, 2, 3, like=x)], "StridedSliceOptions", **fields)
 
 
@@ -214,7 +238,9 @@ def pad(op: str) -> Case:
         operands = [x, constant([[0, 0], [1, 2], [0, 3], [1, 0]])]
         if op == "PADV2":
             operands.append(constant([-7], "int8", scale=x.scale, zero=x.zero))
-        return one(op, operands, [act(rng, 1, 7, 8, 4, like=x)], f"{'PadV2' if op == 'PADV2' else 'Pad'}Options")
+        return one(
+            op, operands, [act(rng, 1, 7, 8, 4, like=x)], f"{'PadV2' if op == 'PADV2' else 'Pad'}Options"
+        )
 
     return make
 
@@ -223,14 +249,22 @@ def mirror_pad(mode: int) -> Case:
     def make(rng: Rng) -> bytes:
         x = act(rng, 1, 4, 5, 3)
         amounts = [[0, 0], [1, 0], [1, 1], [0, 0]]
-        return one("MIRROR_PAD", [x, constant(amounts)], [act(rng, 1, 5, 7, 3, like=x)], "MirrorPadOptions", Mode=mode)
+        return one(
+            "MIRROR_PAD",
+            [x, constant(amounts)],
+            [act(rng, 1, 5, 7, 3, like=x)],
+            "MirrorPadOptions",
+            Mode=mode,
+        )
 
     return make
 
 
 def reshape(rng: Rng) -> bytes:
     x = act(rng, 1, 4, 5, 6)
-    return one("RESHAPE", [x, constant([1, -1])], [act(rng, 1, 120, like=x)], "ReshapeOptions", 1, NewShape=(1, -1))
+    return one(
+        "RESHAPE", [x, constant([1, -1])], [act(rng, 1, 120, like=x)], "ReshapeOptions", 1, NewShape=(1, -1)
+    )
 
 
 def squeeze(rng: Rng) -> bytes:

@@ -77,7 +77,7 @@ DAMAGES = (_flip, _truncate, _word, _word, _half_word, _nudge, _copy)
 
 
 def attempt(data: bytes) -> str:
-    """"accepted" or "refused"; anything else that happens is raised."""
+    """ "accepted" or "refused"; anything else that happens is raised."""
     from tinycompile.errors import TinycompileError
     from tinycompile.frontends import tflite
 

@@ -14,7 +14,8 @@ from tinycompile.frontends.tflite.fold import FOLDS
 from tinycompile.frontends.tflite.node import MAX_ELEMENTS, FileTensor, Node, Rejected
 from tinycompile.frontends.tflite.reader import File
 from tinycompile.frontends.tflite.registry import IMPORTERS
-from tinycompile.ir import Array, DType, Graph, Op, Port, Quant, Shape, Tensor, verify
+from tinycompile.ir import Array, DType, Graph, Op, Port, Quant, Rounding, Shape, Tensor, verify
+from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.unary import Unary
 
@@ -55,7 +56,9 @@ class Builder:
         unknown = set(input_shapes) - set(self.ports)
         if unknown:
             raise ImportFailed(
-                f"has no input {min(unknown)!r}", where=file.name, hint=f"its inputs are: {', '.join(self.ports)}"
+                f"has no input {min(unknown)!r}",
+                where=file.name,
+                hint=f"its inputs are: {', '.join(self.ports)}",
             )
 
     # Inputs
@@ -180,14 +183,16 @@ class Builder:
         self.tensors[name] = Tensor.constant(name, data, quant)
         return name
 
-    def step(self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, **attributes: Any) -> str:
+    def step(
+        self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, /, **attributes: Any
+    ) -> str:
         """Append an op whose output is not in the file, with the type and quantisation of ``like``."""
         return self._append(kind, inputs, self.fresh(hint), like.dtype, like.quant, None, attributes)
 
-    def emit(self, kind: type[Op], inputs: Sequence[str], output: int, **attributes: Any) -> None:
+    def emit(self, kind: type[Op], inputs: Sequence[str], output: int, /, **attributes: Any) -> None:
         """Append the op that writes tensor ``output`` of the file; Rejected where its declared shape differs."""
         tensor = self.file.tensors[output]
-        dtype, quant = self._type(tensor)
+        dtype, quant = self._type(tensor, kind, inputs)
         name = tensor.name if tensor.name not in self.tensors else self.fresh(tensor.name)
         if kind.moves_data and quant != self.tensors[inputs[0]].quant:
             like = self.tensors[inputs[0]]
@@ -199,10 +204,14 @@ class Builder:
         """From here on tensor ``output`` of the file is this tensor of the graph."""
         self.names[output] = name
 
-    def _type(self, tensor: FileTensor) -> tuple[DType, Quant | None]:
+    def _type(self, tensor: FileTensor, kind: type[Op], inputs: Sequence[str]) -> tuple[DType, Quant | None]:
+        """Type and quantisation of an output; only labels, moved or not, are 32-bit integers."""
         if tensor.note:
             raise Rejected(f"its output {tensor.name!r} is {tensor.note}")
-        if tensor.type in LABELS:
+        labels = kind is ArgMax or (kind.moves_data and self.tensors[inputs[0]].dtype is DType.INT32)
+        if labels != (tensor.type in LABELS):
+            raise Rejected(f"its output {tensor.name!r} is {tensor.type}")
+        if labels:
             return DType.INT32, None
         if not self.quantized and tensor.type == "float32":
             return DType.FLOAT32, None
@@ -246,7 +255,11 @@ class Builder:
         except Rejected as reason:
             self._refuse(node, str(reason))
         except MALFORMED as problem:
-            text = problem.what if isinstance(problem, TinycompileError) else str(problem) or type(problem).__name__
+            text = (
+                problem.what
+                if isinstance(problem, TinycompileError)
+                else str(problem) or type(problem).__name__
+            )
             self._refuse(node, f"its inputs and options do not fit together ({text})")
 
     def _import(self, node: Node) -> None:
@@ -297,14 +310,17 @@ class Builder:
             raise ImportFailed("lists an input twice", where=self.file.name)
         used = {name for op in self.ops for name in (*op.inputs, op.output)} | {*inputs, *outputs}
         tensors = {n: t for n, t in self.tensors.items() if n in used}
-        rounding = "tflite" if self.quantized else "native"
-        return verify(Graph(self.file.name, inputs, outputs, tuple(self.ops), tensors, rounding, self.ports), "import")
+        rounding: Rounding = "tflite" if self.quantized else "native"
+        graph = Graph(self.file.name, inputs, outputs, tuple(self.ops), tensors, rounding, self.ports)
+        return verify(graph, "import")
 
     def _output(self, index: int) -> str:
         """Give an output's tensor the file's name for it, so that people find it; returns that name."""
         tensor = self._file_tensor(index)
         if index not in self.names:
-            raise ImportFailed(f"output {tensor.name!r} does not depend on the model's input", where=self.file.name)
+            raise ImportFailed(
+                f"output {tensor.name!r} does not depend on the model's input", where=self.file.name
+            )
         found = self.names[index]
         if found in self.ports:
             found = self._append_copy(found)
