@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tinycompile.ir import IO, Graph, Op, Pair, Tensor, Window
+from tinycompile.ir import IO, Cut, Graph, Op, Pair, Tensor, Window
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,8 @@ class Patch:
     """For each op, the window of each of its inputs; None for constants and for what is read whole."""
     windows: Mapping[str, Window]
     """The part of each tensor that exists in this iteration; it holds all windows that are read from it."""
-
-    def io(self, graph: Graph, index: int) -> IO:
-        """The tensors of op ``index`` with the extents of this patch."""
-        op = self.ops[index]
-        io = graph.io(op)
-        pairs = zip(io.inputs, self.reads[index], strict=True)
-        inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
-        return replace(io, inputs=inputs, out=_part(io.out, self.windows[op.output]))
+    ios: tuple[IO, ...]
+    """For each op, its tensors with the extents of this patch."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +160,15 @@ def _patch(graph: Graph, ops: Sequence[Op], window: Window) -> Patch | None:
                 known = windows.get(tensor.name, needed)
                 windows[tensor.name] = _hull(known, needed)
     cuts.reverse()
-    return Patch(tuple(c.op for c in cuts), tuple(c.windows for c in cuts), windows)
+    ios = tuple(_cut_io(graph.io(c.op), c, windows[c.op.output]) for c in cuts)
+    return Patch(tuple(c.op for c in cuts), tuple(c.windows for c in cuts), windows, ios)
+
+
+def _cut_io(io: IO, cut: Cut, window: Window) -> IO:
+    """The tensors of a restricted op with the extents of their windows."""
+    pairs = zip(io.inputs, cut.windows, strict=True)
+    inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
+    return replace(io, inputs=inputs, out=_part(io.out, window))
 
 
 def _hull(one: Window, other: Window) -> Window:
