@@ -170,6 +170,8 @@ class _Code:
 
 
 _UNKNOWN = -1
+#: No frame is aligned to more than 64 bytes; clearing more bits is arithmetic on something else than sp.
+_FRAME_ALIGN_BITS = 6
 
 
 def _lowered(i: Instruction, constants: Mapping[str, int | None]) -> int | None:
@@ -179,8 +181,9 @@ def _lowered(i: Instruction, constants: Mapping[str, int | None]) -> int | None:
         return _list_bytes(i.operands if i.mnemonic.endswith("push") else rest)
     if rest.endswith("]!") and "[sp, #-" in rest:
         return -_immediate(rest)
-    if i.mnemonic == "bfc" and rest.startswith("#0"):  # an over-aligned frame: sp rounded down
-        return max(0, (1 << _immediate(rest.partition(", ")[2])) - 8)
+    if i.mnemonic == "bfc" and rest.startswith("#0"):  # an over-aligned frame: sp rounded down; else arithmetic
+        bits = _immediate(rest.partition(", ")[2])
+        return max(0, (1 << bits) - 8) if bits <= _FRAME_ALIGN_BITS else 0
     if i.mnemonic in ("sub", "subs", "subw"):
         if first == "sp" and not rest.startswith(("r", "s", "f")):  # sub sp, #n
             return _immediate(rest)

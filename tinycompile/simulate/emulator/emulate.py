@@ -72,6 +72,12 @@ def emulate(
         return machine, machine.run(max_instructions, timeout_s)
 
     machine, status = run(0)
+    if objects and not machine.has_reached_main:
+        raise UsageError(
+            "cannot tell touched bytes: the start-up code never calls main",
+            where=str(elf),
+            hint="build without inlining main",
+        )
     others = [machine, run(0xFF)[0]] if objects else [machine]
     attribution = Attribution(machine.profile, image, has_roi=roi is not None)
     total, region = attribution.total(), attribution.region()

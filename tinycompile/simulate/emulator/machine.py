@@ -91,6 +91,7 @@ class Machine:
         self.image, self.board, self.flip = image, board, flip
         self._prices, self._painted, self._stack_bottom = prices, painted, stack_bottom
         self._initial_stack = 0
+        self.has_reached_main = "main" not in image.symbols
         self._fault: TinycompileError | None = None
         self._exit: int | None = None
         self._interrupt: int | None = None
@@ -209,6 +210,7 @@ class Machine:
                 self._uc.mem_write(address, paint(size, self.flip))
 
     def _on_entered(self, _watch: int) -> None:
+        self.has_reached_main = True
         self._paint()
 
     def _on_interrupt(self, uc: Uc, number: int, _data: object) -> None:
