@@ -15,6 +15,7 @@ from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
 from tinycompile.schedule.candidate import Candidate, variants
+from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Stage, members, staged, whole
 
@@ -59,7 +60,7 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
             probes = _probes(graph, board)
             search.consider(_patched(probes, board, available))
     if search.best is None:
-        raise _does_not_fit(search, graph, board.name, probes)
+        raise _does_not_fit(search, board, probes)
     return search.best.program()
 
 
@@ -145,28 +146,42 @@ def _staged(graph: Graph, board: Board, stage: Stage, *, probe: bool = False) ->
     return variants(graph, runs, board, stage) if runs is not None else []
 
 
-def _does_not_fit(search: _Search, graph: Graph, board: str, probes: Sequence[Candidate]) -> DoesNotFit:
-    """The error that carries the nearest miss: what was placed, or a stage whose bound is lower."""
-
-    placed = min(search.missed, key=lambda c: c.bound)
-    nearest = min([placed, *probes], key=lambda c: c.bound)
-    needed = placed.placement.height if nearest is placed else nearest.bound
+def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) -> DoesNotFit:
+    """The error that carries the nearest miss: the least that was tried, or the finest of the best stages."""
+    layers = search.missed[0]
+    finest = [c for probe in probes[:1] if probe.stage for c in _staged(layers.graph, board, probe.stage)]
+    nearest = min([*search.missed, *finest], key=lambda c: c.bound)
+    needed = nearest.placement.height
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]
-    tried = f"{nearest} would need {needed:,} bytes" if nearest.stage else "a smaller input or fewer channels"
+    tried = "a smaller input or fewer channels"
+    if nearest.stage:
+        tried = f"{replace(nearest.stage, until=_short(nearest.stage.until))} would need {needed:,} bytes"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
-        f"{graph.name} does not fit {board}",
+        f"{layers.graph.name} does not fit {board.name}",
         memory="SRAM",
         needed=needed,
         available=search.available,
-        peak=_peak(placed.program()),
+        peak=_peak(layers.program()),
         hint=tried + boards,
     )
 
 
 def _peak(program: Program) -> str:
-    """The step with most bytes in use, in words."""
+    """The step with most bytes in use, in words: ``conv_2: input 96x96x16 (147,456 bytes), output ...``."""
     step = program.peak_step
     call = program.flat[step]
-    used = ", ".join(f"{s.name} ({s.size:,} bytes)" for s in program.alive(step))
-    return f"{call.op.name}: {used}"
+    owner = roots(program.graph)
+    roles = {owner[view.tensor]: "input" for view in call.inputs} | {owner[call.output.tensor]: "output"}
+    found = []
+    for span in program.alive(step):
+        tensor = program.graph.tensors.get(span.name)
+        extents = " " + "x".join(map(str, tensor.shape[1:])) if tensor is not None else ""
+        role = roles.get(span.name, "kept for later" if tensor is not None else "scratch")
+        found.append(f"{role}{extents} ({span.size:,} bytes)")
+    return f"{_short(call.op.name)}: {', '.join(found)}"
+
+
+def _short(name: str, length: int = 48) -> str:
+    """Converters concatenate names; their end tells more than their start."""
+    return name if len(name) <= length else f"...{name[-length:]}"

@@ -79,7 +79,7 @@ def staged(graph: Graph, stage: Stage, *, probe: bool = False) -> tuple[Run, ...
     if ops is None:
         return None
     cells = grid_cells(graph.tensors[stage.until], stage.grid)
-    patches = _patches(graph, ops, cells[len(cells) // 2 :][:1] if probe else cells)
+    patches = _patches(graph, ops, _middle(cells, stage.grid) if probe else cells)
     if patches is None:
         return None
     names = {op.name for op in ops}
@@ -129,6 +129,12 @@ def grid_cells(out: Tensor, grid: Pair) -> tuple[Window, ...]:
         for top, bottom in pairwise(tops)
         for left, right in pairwise(lefts)
     )
+
+
+def _middle(cells: Sequence[Window], grid: Pair) -> Sequence[Window]:
+    """The one cell in the middle of a grid, if there are cells."""
+    at = grid[0] // 2 * grid[1] + grid[1] // 2
+    return cells[at : at + 1]
 
 
 def _patches(graph: Graph, ops: Sequence[Op], cells: Sequence[Window]) -> tuple[Patch, ...] | None:
