@@ -50,7 +50,7 @@ class Unary(Op):
         with np.errstate(all="ignore"):
             for step in self.steps:
                 x = FUNCTIONS[step.function].real(x, *step.constants)
-        return x
+        return np.asarray(x)
 
     def table(self, io: IO) -> Array:
         """int8[256]: the output for each input value, from -128 up.
@@ -101,12 +101,18 @@ def _clip(x: Array, low: float, high: float) -> Array:
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
 
 
 def _op(kind: str, *names: str) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
     """An ONNX operator whose attributes ``names`` are the step's constants."""
-    return lambda w, x, c: w.node(kind, [x], **dict(zip(names, c, strict=True)))
+
+
+    def write(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+        attributes: dict[str, Any] = dict(zip(names, c, strict=True))
+        return w.node(kind, [x], **attributes)
+
+    return write
 
 
 def _onnx_clip(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:

@@ -39,15 +39,13 @@ __attribute__((used, section(".vectors"))) const struct {
       tc_fault_entry },
 };
 
-static inline void barrier(void) {
-    __asm__ volatile("dsb\n\tisb" ::: "memory");
-}
+#define BARRIER() __asm__ volatile("dsb\n\tisb" ::: "memory")
 
 /* The FPU must be on before any code that the compiler may vectorise, hence the split: `start` is never inlined. */
 __attribute__((used, noreturn)) void Reset_Handler(void) {
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     TC_REG32(CPACR) |= UINT32_C(0xF) << 20;
-    barrier();
+    BARRIER();
 #endif
     start();
     for (;;) {
@@ -59,12 +57,12 @@ static void enable_caches(void) {
     const uint32_t present = TC_REG32(CLIDR) & 7u;
     if ((present & 1u) != 0u) {
         TC_REG32(ICIALLU) = 0;
-        barrier();
+        BARRIER();
         TC_REG32(CCR) |= CCR_ICACHE;
     }
     if ((present & 2u) != 0u || present == 4u) {
         TC_REG32(CSSELR) = 0;
-        barrier();
+        BARRIER();
         const uint32_t geometry = TC_REG32(CCSIDR);
         const uint32_t sets = (geometry >> 13) & 0x7FFFu;
         const uint32_t ways = (geometry >> 3) & 0x3FFu;
@@ -73,10 +71,10 @@ static void enable_caches(void) {
                 TC_REG32(DCISW) = (set << 5) | (way << 30);
             }
         }
-        barrier();
+        BARRIER();
         TC_REG32(CCR) |= CCR_DCACHE;
     }
-    barrier();
+    BARRIER();
 }
 #endif
 

@@ -24,7 +24,7 @@ ROWS: tuple[Kernel, ...] = (
         sources=("include/tc_softmax.h",),
         fits=lambda op, io: op.is_tflite(io),
         pack=lambda op, io: {"exponentials": op.ratio(io).exponentials},
-        cycles={"ops": 30, "call": 200},
+        cycles={"ops": 9, "call": 300},
     ),
     Kernel(
         "softmax", Softmax, "portable/softmax.c.j2",

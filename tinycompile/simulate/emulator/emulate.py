@@ -52,7 +52,8 @@ def emulate(
         )
     image = read_image(elf)
     prices = Prices(image, instruction_set(board.core, board.features), core.pipeline)
-    watched = [_symbol(image, name) for name in ((roi,) if roi else ()) + tuple(layers)]
+    region = _symbol(image, roi).address if roi is not None else None
+    watched = [_symbol(image, name).address for name in layers]
     objects = {name: _symbol(image, name) for name in touched}
     bottom = _stack_bottom(image, board)
 
@@ -64,7 +65,8 @@ def emulate(
             prices,
             files=files,
             commands=uart_input,
-            watched=[symbol.address for symbol in watched],
+            region=region,
+            watched=watched,
             painted=[(symbol.address, symbol.size) for symbol in objects.values()],
             stack_bottom=bottom,
             flip=flip,
@@ -80,20 +82,21 @@ def emulate(
         )
     others = [machine, run(0xFF)[0]] if objects else [machine]
     attribution = Attribution(machine.profile, image, has_roi=roi is not None)
-    total, region = attribution.total(), attribution.region()
+    total, inside = attribution.total(), attribution.region()
     uart = machine.bus.uart
     said = bytes(machine.semihosting.console) + (bytes(uart.output) if uart else b"")
     return Emulation(
         exit_status=status,
         console=said.decode("utf-8", "replace"),
         files={name: bytes(data) for name, data in machine.semihosting.files.items()},
-        instructions=region[0],
-        cycles=region[1],
+        instructions=inside[0],
+        cycles=inside[1],
         total_instructions=total[0],
         total_cycles=total[1],
         functions=attribution.functions(),
         layers=tuple(attribution.inclusive(i + (roi is not None), name) for i, name in enumerate(layers)),
         stack_bytes=machine.stack_bytes(),
+        region_stack_bytes=machine.region_stack_bytes if roi is not None else None,
         touched={name: _touched(others, symbol) for name, symbol in objects.items()},
         objects={s.name: machine.memory(s.address, s.size) for s in (_symbol(image, name) for name in dump)},
     )

@@ -69,9 +69,10 @@ ACCESSES = {
 class Machine:
     """A board with an image in its flash, ready to run once.
 
-    ``watched`` are functions whose active calls form the contexts of the profile. ``painted`` are blocks
-    (address, size) of RAM to paint when the start-up code is done, at the entry of ``main``; so is the stack
-    down to ``stack_bottom``. ``flip`` is xored with every byte of paint.
+    ``region`` is the function to measure, ``watched`` are others whose active calls form the contexts of the
+    profile, in that order. ``painted`` are blocks (address, size) of RAM to paint when the start-up code is
+    done, at the entry of ``main``; so is the stack down to ``stack_bottom``, and at the entry of the region
+    again, for ``region_stack_bytes``. ``flip`` is xored with every byte of paint.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Machine:
         *,
         files: Mapping[str, bytes] = {},
         commands: Sequence[bytes] = (),
+        region: int | None = None,
         watched: Sequence[int] = (),
         painted: Sequence[tuple[int, int]] = (),
         stack_bottom: int,
@@ -90,7 +92,7 @@ class Machine:
     ) -> None:
         self.image, self.board, self.flip = image, board, flip
         self._prices, self._painted, self._stack_bottom = prices, painted, stack_bottom
-        self._initial_stack = 0
+        self._initial_stack = self._region_stack = self._deepest = self.region_stack_bytes = 0
         self.has_reached_main = "main" not in image.symbols
         self._fault: TinycompileError | None = None
         self._exit: int | None = None
@@ -99,11 +101,12 @@ class Machine:
         self._uc: Any = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(core.model)  # before anything else, or the model is ignored
         self._map_memory()
-        watches = [Watch(address, WATCH_CONTEXT) for address in watched]
+        watches = [] if region is None else [Watch(region, WATCH_CONTEXT | WATCH_NOTIFY)]
+        watches += [Watch(address, WATCH_CONTEXT) for address in watched]
         main = image.symbols.get("main")
         if main is not None:
             watches.append(Watch(main.address, WATCH_NOTIFY))
-        self.profile = Profile(self._price, watches, self._on_entered)
+        self.profile = Profile(self._price, watches, self._on_crossed)
         self.profile.attach(self._uc)
         self.bus = Bus(board, commands, lambda: self.profile.state.cycles, self._finish)
         self.semihosting = Semihosting(self._uc, files, lambda: self.profile.state.cycles, board.clock_hz)
@@ -135,6 +138,10 @@ class Machine:
 
     def stack_bytes(self) -> int:
         """The deepest use of the stack in bytes, from the initial stack pointer down."""
+        return max(self._deepest, self._painted_over())
+
+    def _painted_over(self) -> int:
+        """Bytes from the initial stack pointer down to the last one written since the stack was painted."""
         size = max(0, self._initial_stack - self._stack_bottom)
         now = np.frombuffer(self.memory(self._stack_bottom, size), np.uint8)
         changed = np.flatnonzero(now != np.frombuffer(paint(size, self.flip), np.uint8))
@@ -203,15 +210,26 @@ class Machine:
 
     def _paint(self) -> None:
         """At reset, in case there is no ``main``, and again at ``main``, as start-up code clears memory."""
-        stack = self._uc.reg_read(UC_ARM_REG_SP)
-        free = (self._stack_bottom, max(0, stack - self._stack_bottom))
-        for address, size in (*self._painted, free):
-            if size:
-                self._uc.mem_write(address, paint(size, self.flip))
+        for address, size in self._painted:
+            self._uc.mem_write(address, paint(size, self.flip))
+        self._paint_stack()
 
-    def _on_entered(self, _watch: int) -> None:
-        self.has_reached_main = True
-        self._paint()
+    def _paint_stack(self) -> None:
+        size = self._uc.reg_read(UC_ARM_REG_SP) - self._stack_bottom
+        if size > 0:
+            self._uc.mem_write(self._stack_bottom, paint(size, self.flip))
+
+    def _on_crossed(self, watch: int, entering: bool) -> None:
+        if not self.profile.is_context(watch):
+            self.has_reached_main = True
+            self._paint()
+        elif entering:
+            self._deepest = self.stack_bytes()
+            self._region_stack = self._uc.reg_read(UC_ARM_REG_SP)
+            self._paint_stack()
+        else:
+            lowest = self._initial_stack - self._painted_over()
+            self.region_stack_bytes = max(self.region_stack_bytes, self._region_stack - lowest)
 
     def _on_interrupt(self, uc: Uc, number: int, _data: object) -> None:
         self._interrupt = number
