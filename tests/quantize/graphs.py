@@ -58,9 +58,7 @@ class Net:
         name, wide = self.name(), self.tensors[x].channels
         weights = self.rng.normal(0, 1 / math.sqrt(wide), (channels, wide))
         bias = self.rng.normal(0, 0.3, channels)
-        return self.put(
-            Dense(name, (x, self.constant(f"{name}.w", weights), self.constant(f"{name}.b", bias)), name)
-        )
+        return self.put(Dense(name, (x, self.constant(f"{name}.w", weights), self.constant(f"{name}.b", bias)), name))
 
     def flat(self, x: str) -> str:
         """All values in one row."""

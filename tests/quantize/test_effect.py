@@ -31,9 +31,7 @@ def test_two_groups_do_not_disturb_each_other() -> None:
     one = {first: [Candidate("a", affine(0, 3))]}
     both = {**one, second: [Candidate("b", affine(-0.1, 0.1))]}
     data = noise(graph, 4)
-    np.testing.assert_allclose(
-        output_errors(sharing, both, data)[first], output_errors(sharing, one, data)[first]
-    )
+    np.testing.assert_allclose(output_errors(sharing, both, data)[first], output_errors(sharing, one, data)[first])
 
 
 def test_errors_are_judged_before_the_softmax() -> None:

@@ -74,9 +74,7 @@ def test_without_samples_the_report_says_so() -> None:
 def test_synthetic_range_can_be_given() -> None:
     graph = classifier()
     made = quantize(graph, recipe=Recipe(input_range=(0.0, 255.0))).graph
-    assert (
-        made.tensors["x"].q.scalar == pytest.approx(1.0, rel=1e-3) and made.tensors["x"].q.zero_point == -128
-    )
+    assert made.tensors["x"].q.scalar == pytest.approx(1.0, rel=1e-3) and made.tensors["x"].q.zero_point == -128
 
 
 def test_report_names_every_op_worst_first() -> None:
@@ -106,9 +104,7 @@ def test_bias_correction_takes_mean_errors_away() -> None:
         made = quantize(graph, data, Recipe(bias_correction=correct)).graph
         model = FloatModel(graph, [name])
         mine = [made.tensors[name].q.decode(reference(made, s)[name]) for s in data.encoded(made)]
-        return np.abs(
-            np.mean([model(s)[name] - m for s, m in zip(data, mine, strict=True)], axis=(0, 1, 2, 3))
-        )
+        return np.abs(np.mean([model(s)[name] - m for s, m in zip(data, mine, strict=True)], axis=(0, 1, 2, 3)))
 
     assert len(quantize(graph, data).graph.ops[0].inputs) == 3
     assert mean_errors(True).mean() < 0.6 * mean_errors(False).mean()

@@ -109,9 +109,7 @@ def _pin_known_ranges(graph: Graph, groups: Groups) -> None:
 def activations(graph: Graph) -> frozenset[str]:
     """float32 tensors that become int8 per tensor: everything but weights and biases."""
     produced = {*graph.inputs, *(op.output for op in graph.ops)}
-    produced.update(
-        op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation"
-    )
+    produced.update(op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation")
     return frozenset(name for name in produced if graph.tensors[name].dtype is DType.FLOAT32)
 
 
