@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer
+from tinycompile.numerics import Requantizer, Scheme
 from tinycompile.ops.broadcast import Broadcast, product_ratio, write_clipped
 from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
 
@@ -26,7 +26,7 @@ class Mul(Broadcast):
 
     def requantizer(self, io: IO) -> Requantizer:
         """From products of two int8 differences to the output."""
-        scheme = "double" if io.rounding == "tflite" else "native"
+        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
         scale = product_ratio(io)
         return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
 

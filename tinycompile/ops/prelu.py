@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer
+from tinycompile.numerics import Requantizer, Scheme
 from tinycompile.ops.broadcast import Broadcast, product_ratio, ratio
 
 
@@ -23,7 +23,7 @@ class PRelu(Broadcast):
 
     def requantizers(self, io: IO) -> tuple[Requantizer, Requantizer]:
         """For x - zero point where it is not negative, and for its product with the slope's difference."""
-        scheme = "double" if io.rounding == "tflite" else "native"
+        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
         positive = Requantizer.make(scheme, ratio(io), io.out.zero_point)
         return positive, Requantizer.make(scheme, product_ratio(io), io.out.zero_point)
 

@@ -12,7 +12,13 @@ import numpy as np
 
 from tinycompile.ir import Array, Quant
 from tinycompile.numerics import (
-    INT8_MAX, INT8_MIN, Int, requantize_double, rounding_divide_by_pot, saturate, tflite_multiplier,
+    INT8_MAX,
+    INT8_MIN,
+    Int,
+    requantize_double,
+    rounding_divide_by_pot,
+    saturate,
+    tflite_multiplier,
 )  # fmt: skip
 from tinycompile.ops.clipping import int8_bounds
 

@@ -8,8 +8,11 @@ from operator import itemgetter
 
 from tinycompile.data import Samples
 from tinycompile.ir import Graph, Op, Quant
+from tinycompile.ops.instance_norm import InstanceNorm
 from tinycompile.ops.mat_mul import MatMul
 from tinycompile.ops.mul import Mul
+from tinycompile.ops.softmax import LogSoftmax, Softmax
+from tinycompile.ops.unary import Unary
 from tinycompile.quantize.constants import weight_scales
 from tinycompile.quantize.effect import output_errors, samples_affordable
 from tinycompile.quantize.ranges import Candidate, Histogram, affine, candidates, span
@@ -67,10 +70,7 @@ def _by_output(
     if not unclear or not count:
         return {}
     measured = output_errors(sharing, unclear, samples.spread(count))
-    return {
-        root: min(zip(measured[root], found, strict=True), key=itemgetter(0))[1]
-        for root, found in unclear.items()
-    }
+    return {root: min(zip(measured[root], found, strict=True), key=itemgetter(0))[1] for root, found in unclear.items()}
 
 
 def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
@@ -89,7 +89,9 @@ def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
 
 
 def _unit(op: Op, graph: Graph, scales: Mapping[str, float]) -> float:
-    """The real value of one unit of an op's accumulator, the largest over its channels."""
+    """The real value of one unit of an op's accumulator, the largest over its channels; 0 where it has none."""
+    if isinstance(op, (Unary, Softmax, LogSoftmax, InstanceNorm)):
+        return 0.0
     mine = [scales[n] for i, n in enumerate(op.inputs) if op.role(i) == "activation" and n in scales]
     weights = [graph.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
     if weights and mine:

@@ -76,9 +76,7 @@ class _Run:
     sinks: list[str]
     roots: list[str]
 
-    def __call__(
-        self, sample: Mapping[str, Array], root: str | None, candidate: Candidate | None
-    ) -> list[Array]:
+    def __call__(self, sample: Mapping[str, Array], root: str | None, candidate: Candidate | None) -> list[Array]:
         feeds = dict(sample)
         for name in self.roots:
             quant = candidate.quant if candidate is not None and name == root else None
@@ -91,9 +89,7 @@ class _Run:
 
 def _relative(values: list[Array], truth: list[Array]) -> float:
     parts = [
-        float(
-            np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30)
-        )
+        float(np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30))
         for v, t in zip(values, truth, strict=True)
     ]
     return sum(parts) / len(parts)
@@ -137,9 +133,7 @@ def compared(graph: Graph) -> list[str]:
     found = []
     for name in graph.outputs:
         while (op := producers.get(name)) is not None and (
-            op.moves_data
-            or op.fixed_quant(graph.io(op)) is not None
-            or graph.tensors[name].dtype is not DType.FLOAT32
+            op.moves_data or op.fixed_quant(graph.io(op)) is not None or graph.tensors[name].dtype is not DType.FLOAT32
         ):
             name = op.inputs[0]
         found.append(name)

@@ -31,9 +31,7 @@ class FloatModel:
         try:
             self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise InternalError(
-                f"onnxruntime refuses the exported graph: {error}", where=graph.name
-            ) from error
+            raise InternalError(f"onnxruntime refuses the exported graph: {error}", where=graph.name) from error
 
     def __call__(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         """The wanted tensors for one sample of every input."""
@@ -48,9 +46,7 @@ def as_float(graph: Graph) -> Graph:
     """``graph`` with float32 in place of every quantised tensor: constants as the values they mean."""
     return graph.with_tensors(
         *(
-            t.like(
-                dtype=DType.FLOAT32, quant=None, data=None if t.data is None else t.real.astype(np.float32)
-            )
+            t.like(dtype=DType.FLOAT32, quant=None, data=None if t.data is None else t.real.astype(np.float32))
             for t in graph.tensors.values()
             if t.quant is not None
         )

@@ -27,9 +27,7 @@ MOST_SAMPLES, LEAST_SAMPLES = 32, 2
 Values = dict[str, list[Array]]
 
 
-def compare_layers(
-    source: Graph, quantized: Graph, samples: Samples, *, correct: bool
-) -> tuple[Graph, list[OpError]]:
+def compare_layers(source: Graph, quantized: Graph, samples: Samples, *, correct: bool) -> tuple[Graph, list[OpError]]:
     """The error of every op, in the graph's order; with ``correct``, the graph after correction of its
     biases.
 

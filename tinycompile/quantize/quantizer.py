@@ -28,8 +28,9 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = DEFA
     if graph.is_quantized:
         return Quantized(graph, Report("file"))
     sharing = share(graph)
-    data = (samples or synthetic_samples(graph, recipe)).spread(recipe.samples)
-    check_samples(graph, data)
+    given = synthetic_samples(graph, recipe) if samples is None else samples
+    check_samples(graph, given)
+    data = given.spread(recipe.samples)
     choice = choose(sharing, measure(sharing, data), data, recipe)
     quants = {name: choice.quants[root] for name, root in sharing.root.items()}
     integers = verify(integer_graph(sharing.graph, quants), "quantize")

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tinycompile.ir import Array, DType, Graph, Op, Quant, Tensor
-from tinycompile.quantize.constants import kept_bias, quantized_bias, quantized_weights
+from tinycompile.ops.instance_norm import InstanceNorm
+from tinycompile.quantize.constants import (
+    accumulator_quant,
+    fine_quant,
+    kept_bias,
+    quantized_bias,
+    quantized_weights,
+)
 
 
 def integer_graph(graph: Graph, quants: Mapping[str, Quant]) -> Graph:
@@ -40,26 +47,26 @@ def _constants(op: Op, graph: Graph, quants: Mapping[str, Quant]) -> list[Tensor
     weights, bias = roles.get("weight"), roles.get("bias")
     if weights is None:
         return []
-    scale = input_quant(op, graph, quants).scalar
+    name = next(n for i, n in enumerate(op.inputs) if op.role(i) == "activation")
+    scale = (quants.get(name) or graph.tensors[name].q).scalar
     integers = quantized_weights(weights, scale, None if bias is None else bias.real)
     if bias is None:
         return [integers]
-    if kept_bias(bias, scale, integers):
-        exact = Quant(tuple(scale * s for s in integers.q.scale), 0, integers.q.axis)
-        return [integers, replace(bias, quant=exact)]
-    return [integers, quantized_bias(bias.name, bias.real, scale, integers)]
+    quant = _bias_quant(op, scale, integers, bias.real)
+    if kept_bias(bias, quant):
+        return [integers, replace(bias, quant=quant)]
+    return [integers, quantized_bias(bias.name, bias.real, quant)]
 
 
-def input_quant(op: Op, graph: Graph, quants: Mapping[str, Quant]) -> Quant:
-    """The quantisation of the activation that an op with weights reads."""
-    name = next(n for i, n in enumerate(op.inputs) if op.role(i) == "activation")
-    return quants[name] if name in quants else graph.tensors[name].q
+def _bias_quant(op: Op, input_scale: float, weights: Tensor, real: Array) -> Quant:
+    """What one unit of an op's bias is worth."""
+    return fine_quant(real) if isinstance(op, InstanceNorm) else accumulator_quant(input_scale, weights)
 
 
 def with_bias(graph: Graph, op: Op, real: Array) -> tuple[Op, Tensor]:
     """``op`` of an int8 graph with this bias (real values), added where it has none, and the bias."""
     names = {op.role(i): name for i, name in enumerate(op.inputs)}
-    scale = graph.tensors[names["activation"]].q.scalar
     name = names.get("bias", f"{op.name}.bias")
     changed = op if "bias" in names else replace(op, inputs=(*op.inputs, name))
-    return changed, quantized_bias(name, real, scale, graph.tensors[names["weight"]])
+    scale, weights = graph.tensors[names["activation"]].q.scalar, graph.tensors[names["weight"]]
+    return changed, quantized_bias(name, real, _bias_quant(op, scale, weights, real))

@@ -84,8 +84,7 @@ def share(graph: Graph) -> Sharing:
         for cast in _joined(op, graph, groups):
             tensors[cast.output] = replace(tensors[cast.inputs[0]], name=cast.output, quant=None, data=None)
             groups.join(op.output, cast.output)
-            position = op.inputs.index(cast.inputs[0])
-            op = replace(op, inputs=(*op.inputs[:position], cast.output, *op.inputs[position + 1 :]))
+            op = replace(op, inputs=tuple(cast.output if n == cast.inputs[0] else n for n in op.inputs))
             ops.append(cast)
         ops.append(op)
     shared = graph.with_ops(ops, tensors)
@@ -110,9 +109,7 @@ def _pin_known_ranges(graph: Graph, groups: Groups) -> None:
 def activations(graph: Graph) -> frozenset[str]:
     """float32 tensors that become int8 per tensor: everything but weights and biases."""
     produced = {*graph.inputs, *(op.output for op in graph.ops)}
-    produced.update(
-        op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation"
-    )
+    produced.update(op.inputs[i] for op in graph.ops for i in range(len(op.inputs)) if op.role(i) == "activation")
     return frozenset(name for name in produced if graph.tensors[name].dtype is DType.FLOAT32)
 
 

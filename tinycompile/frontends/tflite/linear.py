@@ -75,7 +75,9 @@ def weights(b: Builder, index: int, channels: int, order: tuple[int, ...]) -> st
     if tensor.type in ("float32", "float16") and not b.quantized:
         return b.put(b.fresh(f"{tensor.name}/weights"), finite(values.astype(np.float32), tensor))
     if tensor.type not in ("int8", "uint8"):
-        raise Rejected(f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with")
+        raise Rejected(
+            f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with"
+        )
     return b.put(b.fresh(f"{tensor.name}/weights"), as_int8(values), _weight_quant(b, index, values.shape[0]))
 
 
@@ -91,7 +93,9 @@ def _weight_quant(b: Builder, index: int, channels: int) -> Quant:
     if len(scales) == 1:
         return Quant(scales, zero)
     if len(scales) != channels:
-        raise Rejected(f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels")
+        raise Rejected(
+            f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels"
+        )
     return Quant(scales, 0, 0)
 
 
@@ -101,7 +105,9 @@ def bias(b: Builder, index: int, x: Tensor, weight: Tensor) -> tuple[str, ...]:
         return ()
     tensor, values = b.file.tensors[index], b.constant(index, "bias")
     if values.shape != weight.shape[:1]:
-        raise Rejected(f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels")
+        raise Rejected(
+            f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels"
+        )
     name = b.fresh(f"{tensor.name}/bias")
     if not b.quantized:
         if tensor.type not in ("float32", "float16"):
@@ -121,12 +127,17 @@ def image(b: Builder, index: int) -> Tensor:
     return x
 
 
-@importer("CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu")
+@importer(
+    "CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu"
+)
 def _conv_2d(b: Builder, node: Node) -> None:
     _convolution(b, node, (0, 1, 2, 3), depthwise=False)
 
 
-@importer("DEPTHWISE_CONV_2D", rule="int8 or uint8, constant weights, any depth multiplier, stride, dilation, padding")
+@importer(
+    "DEPTHWISE_CONV_2D",
+    rule="int8 or uint8, constant weights, any depth multiplier, stride, dilation, padding",
+)
 def _depthwise(b: Builder, node: Node) -> None:
     _convolution(b, node, (3, 1, 2, 0), depthwise=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinycompile.frontends.tflite.builder import Builder
-from tinycompile.frontends.tflite.linear import ACTIVATIONS, fused_clip, pair, padding
+from tinycompile.frontends.tflite.linear import ACTIVATIONS, fused_clip, padding, pair
 from tinycompile.frontends.tflite.movement import normalized_axis
 from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
