@@ -82,9 +82,9 @@ class _Run:
         feeds = dict(sample)
         for name in self.roots:
             quant = candidate.quant if candidate is not None and name == root else None
-            feeds[f"{name}#scale"] = np.float32(quant.scalar if quant else 1)
-            feeds[f"{name}#zero"] = np.float32(quant.zero_point if quant else 0)
-            feeds[f"{name}#on"] = np.float32(quant is not None)
+            feeds[f"{name}#scale"] = np.array(quant.scalar if quant else 1, np.float32)
+            feeds[f"{name}#zero"] = np.array(quant.zero_point if quant else 0, np.float32)
+            feeds[f"{name}#on"] = np.array(quant is not None, np.float32)
         values = self.model(feeds)
         return [values[name] for name in self.sinks]
 
