@@ -122,14 +122,10 @@ def _numbers(key: str, value: Any, where: str) -> tuple[float, ...]:
 
 
 def _extents(key: str, value: Any, where: str) -> tuple[int, ...]:
-    parts = (
-        value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    )
+    parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
     numbers = [_number(key, part, where) for part in parts]
     if len(numbers) not in (1, 2) or any(n < 1 or n != int(n) or n > 1 << 14 for n in numbers):
-        raise UsageError(
-            f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128"
-        )
+        raise UsageError(f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128")
     return tuple(int(n) for n in numbers)
 
 
