@@ -79,18 +79,11 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Non
             rows |= {op.name: _rows_for_windows(rows[op.name], graph, run, i) for i, op in enumerate(run.ops)}
     if not all(rows.values()):
         return []
-    chosen = [
-        {op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops}
-        for prefer in (fastest, leanest)
-    ]
-    return [
-        _candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]
-    ]
+    chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
+    return [_candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
 
 
-def _candidate(
-    graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | None
-) -> Candidate:
+def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | None) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
     return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
 

@@ -137,9 +137,7 @@ def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator
 def _patch_bytes(graph: Graph, run: Run, name: str) -> int:
     tensor = graph.tensors[name]
     return (
-        max(p.windows[name].height * p.windows[name].width for p in run.patches)
-        * tensor.channels
-        * tensor.dtype.size
+        max(p.windows[name].height * p.windows[name].width for p in run.patches) * tensor.channels * tensor.dtype.size
     )
 
 
@@ -183,18 +181,12 @@ def _patch_lags(graph: Graph, run: Run, index: int, kernel: Kernel) -> dict[str,
     op = run.ops[index]
     if op.output not in run.inside:
         return {}
-    dense = [
-        n
-        for n in dict.fromkeys(op.inputs)
-        if n in run.inside and all(_dense(p, index, n) for p in run.patches)
-    ]
+    dense = [n for n in dict.fromkeys(op.inputs) if n in run.inside and all(_dense(p, index, n) for p in run.patches)]
     if not dense:
         return {}
     own = {name: name for name in op.inputs}
     lags = [_lags(p.ops[index], p.ios[index], kernel, own) for p in run.patches]
-    return {
-        name: max(found[name] for found in lags) for name in dense if all(name in found for found in lags)
-    }
+    return {name: max(found[name] for found in lags) for name in dense if all(name in found for found in lags)}
 
 
 def _dense(patch: Patch, index: int, name: str) -> bool:

@@ -73,13 +73,13 @@ def whole(graph: Graph) -> tuple[Run, ...]:
 def staged(graph: Graph, stage: Stage, *, probe: bool = False) -> tuple[Run, ...] | None:
     """The graph with the stage as one run; None where its ops cannot be cut that way.
 
-    A ``probe`` has only the patch in the middle, usually the largest: enough to judge the memory it takes.
+    A ``probe`` has only one large patch in the middle: enough to judge the memory it takes.
     """
     ops = members(graph, stage)
     if ops is None:
         return None
     cells = grid_cells(graph.tensors[stage.until], stage.grid)
-    patches = _patches(graph, ops, _middle(cells, stage.grid) if probe else cells)
+    patches = _patches(graph, ops, _middle(cells) if probe else cells)
     if patches is None:
         return None
     names = {op.name for op in ops}
@@ -131,10 +131,17 @@ def grid_cells(out: Tensor, grid: Pair) -> tuple[Window, ...]:
     )
 
 
-def _middle(cells: Sequence[Window], grid: Pair) -> Sequence[Window]:
-    """The one cell in the middle of a grid, if there are cells."""
-    at = grid[0] // 2 * grid[1] + grid[1] // 2
-    return cells[at : at + 1]
+def _middle(cells: Sequence[Window]) -> Sequence[Window]:
+    """Of the largest cells the one nearest to the middle, if there are cells: with halos on all sides."""
+    if not cells:
+        return ()
+    middle = (cells[-1].bottom, cells[-1].right)
+
+    def rank(cell: Window) -> tuple[int, int]:
+        off = abs(cell.top + cell.bottom - middle[0]) + abs(cell.left + cell.right - middle[1])
+        return cell.height * cell.width, -off
+
+    return (max(cells, key=rank),)
 
 
 def _patches(graph: Graph, ops: Sequence[Op], cells: Sequence[Window]) -> tuple[Patch, ...] | None:
