@@ -49,7 +49,7 @@ typedef struct {
     int (*stop_emulation)(void *);
     int (*read_register)(void *, int, void *);
     uint64_t (*price)(uint32_t from, uint32_t to, uint32_t size); /* instructions << 32 | cycles; all ones: refused */
-    void (*entered)(uint32_t watch);
+    void (*crossed)(uint32_t watch, uint32_t entering); /* for watches with TC_WATCH_NOTIFY */
     int32_t stack_register, link_register;
     uint8_t filter[TC_FILTER]; /* 1 where a watched function may start */
     tc_frame frames[TC_MAX_FRAMES];
@@ -138,15 +138,23 @@ static int call(tc_profile *p, void *uc, uint32_t watch)
         p->depth++;
     }
     if (p->watches[watch].flags & TC_WATCH_NOTIFY)
-        p->entered(watch);
+        p->crossed(watch, 1);
     return 1;
+}
+
+static void leave(tc_profile *p)
+{
+    const tc_frame *top = &p->frames[--p->depth];
+    p->context = top->context;
+    if (p->watches[top->watch].flags & TC_WATCH_NOTIFY)
+        p->crossed(top->watch, 0);
 }
 
 static int follow_calls(tc_profile *p, void *uc, uint32_t to)
 {
     while (p->depth && p->frames[p->depth - 1].return_to == to &&
            read_register(p, uc, p->stack_register) >= p->frames[p->depth - 1].stack)
-        p->context = p->frames[--p->depth].context;
+        leave(p);
     if (!p->filter[(to >> 1) % TC_FILTER])
         return 1;
     for (uint64_t i = 0; i < p->watch_count; i++)

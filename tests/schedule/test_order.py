@@ -49,9 +49,7 @@ def peak_of(net: Net, order: tuple[int, ...], kept: set[str]) -> int:
     peak = sizes["x"]
     for at, i in enumerate(order):
         task = tasks[i]
-        used = [
-            n for n in sizes if born[n] < at and (last[n] >= at or n in kept) and (n in read or n in kept)
-        ]
+        used = [n for n in sizes if born[n] < at and (last[n] >= at or n in kept) and (n in read or n in kept)]
         dying = [n for n in task.reads if last[n] == at and n not in kept]
         saved = sum(task.saves.get(n, 0) for n in dying)
         own = sizes[task.writes]

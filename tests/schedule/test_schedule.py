@@ -15,6 +15,7 @@ from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageErr
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
 from tinycompile.schedule import RESERVED, Goal, Loop, Program, Stage, candidate, schedule
 from tinycompile.schedule.liveness import problem
+from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.stages import members, staged, whole
 from tinycompile.simulate import arena, compare, reference
 
@@ -99,8 +100,10 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     error = caught.value
     assert error.available == 1000
     assert 1000 < error.needed <= schedule(blow_up(), LARGE).arena_bytes
-    assert error.peak.startswith("op")
-    assert "patches" in error.hint
+    assert error.peak.startswith("op0: ")
+    assert "input 32x32x2 (2,048 bytes)" in error.peak
+    assert "scratch (512 bytes)" in error.peak
+    assert "patches 8x8 to t3 would need" in error.hint
 
 
 def test_in_place_sums_share_their_input() -> None:
@@ -213,3 +216,13 @@ class Odd(Op):
 
     def infer(self, *inputs: Tensor) -> tuple[int, ...]:
         return inputs[0].shape
+
+
+def test_a_probe_judges_the_memory_of_the_whole_grid() -> None:
+    graph = blow_up(40)
+    for grid in ((4, 4), (5, 5), (10, 10), (8, 1)):
+        probe, stage = (staged(graph, Stage("t3", grid), probe=probing) for probing in (True, False))
+        assert probe is not None
+        assert stage is not None
+        kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops if not op.alias}
+        assert lower_bound(problem(graph, probe, kernels)) == lower_bound(problem(graph, stage, kernels))

@@ -17,7 +17,7 @@ from tinycompile.api.compile import Compiled, compile_graph, import_model
 from tinycompile.api.verify import Verification, verification_inputs, verify_stages
 from tinycompile.boards import Board, load_board
 from tinycompile.codegen.names import identifier
-from tinycompile.data import Preprocessing, Samples, load_samples
+from tinycompile.data import Layout, Preprocessing, Samples, load_samples
 from tinycompile.deploy import Firmware, build_firmware, build_host, find_toolchain
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Rounding, Shape
@@ -37,14 +37,14 @@ class Options:
     input_shapes: Mapping[str, Shape] = field(default_factory=dict)
     calibration: Path | None = None
     preprocessing: Preprocessing | None = None
-    layout: str | None = None
+    layout: Layout | None = None
     rounding: Rounding | None = None
     memory: Mapping[str, int] = field(default_factory=dict)
     """Other sizes of the board's memory regions, in bytes."""
     goal: Goal = field(default_factory=Goal)
     recipe: Recipe = field(default_factory=Recipe)
     console: Console = "uart"
-    toolchain: str = "zig"
+    toolchain: Literal["zig", "gcc"] = "zig"
     checked: bool = False
     name: str | None = None
     verify_samples: int = 2
@@ -124,7 +124,7 @@ def _finish(
         )  # fmt: skip
         host = host_job.result()
     inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
-    result = verify_stages(compiled, host, firmware, inputs, emulate=options.emulate, progress=progress)
+    result = verify_stages(compiled, host, firmware, inputs, emulated=int(options.emulate), toolchain=toolchain, progress=progress)
     report = make_report(model, compiled, firmware, host, result, progress.seconds, board_file=board_file)
     (draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return firmware, host, result, report

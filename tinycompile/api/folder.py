@@ -42,7 +42,7 @@ class Folder:
     @property
     def elf(self) -> Path:
         """The firmware image."""
-        return self.path / self.report["firmware"]["elf"]
+        return self.path / str(self.report["firmware"]["elf"])
 
 
 def open_folder(path: Path) -> Folder:
@@ -65,9 +65,9 @@ def open_folder(path: Path) -> Folder:
             rounding=report["quantization"]["rounding"],
             ports={n: Port(tuple(p["file_shape"]), tuple(p["permutation"]), p["file_dtype"]) for n, p in ports.items()},
         )
-        views = [tuple(_view(p) for p in report[kind]) for kind in ("inputs", "outputs")]
+        inputs, outputs = (tuple(_view(p) for p in report[kind]) for kind in ("inputs", "outputs"))
         sizes = {r["name"]: r["size"] for r in report["board"]["memory"]}
-        program = Program(graph, (), report["memory"]["arena_bytes"], *views)
+        program = Program(graph, (), report["memory"]["arena_bytes"], inputs, outputs)
         board = load_board(report["board"]["file"] or report["board"]["name"]).with_memory(sizes)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{REPORT} in {str(path)!r} lacks {error}", hint="build again") from error

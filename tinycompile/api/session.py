@@ -13,6 +13,7 @@ from tinycompile.errors import EmulationFault
 from tinycompile.ir import Array
 from tinycompile.schedule import Program, View
 from tinycompile.simulate.emulator import Emulation, emulate
+from tinycompile.simulate.emulator.qemu import emulate_in_qemu
 
 ARENA = "tc_arena"
 HEX_BYTES = 32
@@ -58,16 +59,25 @@ def run_firmware(
     data = input_bytes(program, inputs)
     watched = (ARENA,) if touched else ()
     if console == "semihosting":
-        result = emulate(elf, board, files={"input.bin": data}, roi=run, layers=layers, touched=watched)
-        if result.exit_status != 0 or "output.bin" not in result.files:
-            raise EmulationFault(f"the firmware ended with status {result.exit_status}: {result.console[-300:]}")
-        return Ran(_split(program, result.files["output.bin"]), result)
+        return _finished(program, emulate(elf, board, files={"input.bin": data}, roi=run, layers=layers, touched=watched))
     commands = serial_commands(data)
     result = emulate(elf, board, uart_input=commands, roi=run, layers=layers, touched=watched, dump=(ARENA,))
     if "e-[" in result.console or "m-results" not in result.console:
         raise EmulationFault(f"the firmware did not answer as the protocol asks: {result.console[-300:]}")
     memory = np.frombuffer(result.objects[ARENA], np.uint8)
     return Ran({v.tensor: _at(program, memory, v) for v in program.outputs}, result)
+
+
+def run_in_qemu(elf: Path, board: Board, program: Program, inputs: Mapping[str, Array], *, run: str) -> Ran:
+    """One inference of a semihosting image in QEMU; errors as for ``run_firmware``. Only instructions are counted."""
+    return _finished(program, emulate_in_qemu(elf, board, files={"input.bin": input_bytes(program, inputs)}, roi=run))
+
+
+def _finished(program: Program, result: Emulation) -> Ran:
+    """The outputs of a semihosting image that has ended; EmulationFault where it failed."""
+    if result.exit_status != 0 or "output.bin" not in result.files:
+        raise EmulationFault(f"the firmware ended with status {result.exit_status}: {result.console[-300:]}")
+    return Ran(_split(program, result.files["output.bin"]), result)
 
 
 def _split(program: Program, data: bytes) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from tinycompile.api.compile import Compiled
-from tinycompile.api.session import ARENA, run_firmware
+from tinycompile.api.session import ARENA, Ran, run_firmware, run_in_qemu
 from tinycompile.data import Samples
-from tinycompile.deploy import Firmware
+from tinycompile.deploy import Firmware, Toolchain, build_firmware
 from tinycompile.ir import Array, DType, Graph
 from tinycompile.progress import Progress
 from tinycompile.simulate import Host, arena, compare, reference
 from tinycompile.simulate.emulator import Emulation
+from tinycompile.simulate.emulator.qemu import qemu_version
 
 Inputs = Mapping[str, Array]
 
@@ -52,10 +54,13 @@ def verify_stages(
     firmware: Firmware,
     inputs: Sequence[Inputs],
     *,
-    emulate: bool = True,
+    emulated: int = 1,
+    toolchain: Toolchain | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Run every stage on every input and compare; the emulator runs the first one only, because it is slow.
+    """Run every stage on every input and compare; the emulator, which is slow, runs the first ``emulated`` ones.
+
+    Boards whose core is not emulated here run in QEMU where that is installed, as a semihosting image.
 
     Raises Mismatch at the first difference, EmulationFault where the firmware does what the chip forbids.
     """
@@ -70,16 +75,37 @@ def verify_stages(
         library = Host(host, compiled.graph, run=sources.run, arena_bytes=_arena_bytes(compiled, firmware))
         for x, y in zip(inputs, expected, strict=True):
             compare(y, library(x), names=("reference", "host"))
-    if not emulate or compiled.board.emulator is None:
+    if not emulated or (compiled.board.emulator is None and not _has_qemu(compiled)):
         return Verification(("reference", "arena", "host"), len(inputs))
-    with progress.stage("run emulator"):
-        ran = run_firmware(
-            firmware.elf, compiled.board, program, inputs[0],
-            console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=True,
+    if compiled.board.emulator is None:
+        with progress.stage("run QEMU"):
+            ran = _run_qemu(compiled, inputs[0], toolchain)
+        compare(expected[0], ran.outputs, names=("reference", "QEMU"))
+        return Verification(("reference", "arena", "host", "qemu"), len(inputs), ran.cost)
+    runs = []
+    for x, y in zip(inputs[:emulated], expected, strict=False):
+        with progress.stage("run emulator"):
+            ran = run_firmware(
+                firmware.elf, compiled.board, program, x,
+                console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=not runs,
+            )  # fmt: skip
+        compare(y, ran.outputs, names=("reference", "emulator"))
+        runs.append(ran.cost)
+    touched = runs[0].touched[ARENA].high_water
+    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], touched)
+
+
+def _has_qemu(compiled: Compiled) -> bool:
+    return compiled.board.qemu is not None and qemu_version() is not None
+
+
+def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None) -> Ran:
+    """One inference of a semihosting image that is built for the purpose."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = build_firmware(
+            compiled.sources, compiled.board, Path(folder), console="semihosting", toolchain=toolchain
         )  # fmt: skip
-        compare(expected[0], ran.outputs, names=("reference", "emulator"))
-    touched = ran.cost.touched[ARENA].high_water
-    return Verification(("reference", "arena", "host", "emulator"), len(inputs), ran.cost, touched)
+        return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.run)
 
 
 def _arena_bytes(compiled: Compiled, firmware: Firmware) -> int:

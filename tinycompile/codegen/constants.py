@@ -23,16 +23,20 @@ def c_type(array: Array) -> str:
 
 
 def declaration(name: str, array: Array) -> str:
-    """``const int8_t name[12]``."""
-    return f"const {c_type(array)} {name}[{max(array.size, 1)}]"
+    """``const int8_t name[12]``, aligned for word loads.
+
+    Declaration and definition must agree on the alignment: on x86-64 compilers take 16 bytes for granted where an
+    ``extern`` array of that size says nothing.
+    """
+    return f"const {c_type(array)} {name}[{max(array.size, 1)}] TC_ALIGNED(4)"
 
 
 def definition(name: str, array: Array) -> str:
-    """The array with its values, in row-major order, aligned for word loads."""
+    """The array with its values, in row-major order."""
     values = _texts(np.ascontiguousarray(array).reshape(-1)) or ["0"]
     lines = (", ".join(values[i : i + LINE]) for i in range(0, len(values), LINE))
     body = ",\n    ".join(lines)
-    return f"{declaration(name, array)} TC_ALIGNED(4) = {{\n    {body}\n}};\n"
+    return f"{declaration(name, array)} = {{\n    {body}\n}};\n"
 
 
 def number(value: float) -> str:

@@ -22,8 +22,8 @@ MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def find_images(path: Path) -> tuple[list[Path], Array | None]:
     """The images of a file or folder in the order of their names, and labels.
 
-    Images in sub-folders are labelled with the rank of their folder's name; a folder of plain images has none.
-    UsageError where there are no images, or both kinds.
+    Images in sub-folders are labelled with the rank of their folder's name; a folder of plain images has
+    none. UsageError where there are no images, or both kinds.
     """
     if path.is_file():
         return [path], None
@@ -45,7 +45,7 @@ def find_images(path: Path) -> tuple[list[Path], Array | None]:
 
 
 def load_images(paths: Sequence[Path], hwc: tuple[int, int, int], how: Preprocessing) -> Array:
-    """uint8 (N, height, width, channels), channels in the order R, G, B; UsageError names a file that fails."""
+    """uint8 (N, height, width, channels), channels as R, G, B; UsageError names a file that fails."""
     return np.stack([_load(path, hwc, how) for path in paths])
 
 
@@ -59,7 +59,9 @@ def _load(path: Path, hwc: tuple[int, int, int], how: Preprocessing) -> Array:
     height, width, channels = hwc
     if channels not in MODES:
         raise UsageError(
-            f"an image cannot fill an input of {channels} channels", where=str(path), hint="give an .npz instead"
+            f"an image cannot fill an input of {channels} channels",
+            where=str(path),
+            hint="give an .npz instead",
         )
     try:
         with Image.open(path) as file:

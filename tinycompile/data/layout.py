@@ -55,7 +55,10 @@ def _readings(graph: Graph, name: str) -> list[_Reading]:
     """The file's layout, the graph's own (channels last) and channels first, each once."""
     port, shape = graph.port(name), graph.tensors[name].shape
     rank = len(shape)
-    found = [_Reading("the model file's axes", port.shape, port.perm), _Reading("NHWC", shape, tuple(range(rank)))]
+    found = [
+        _Reading("the model file's axes", port.shape, port.perm),
+        _Reading("NHWC", shape, tuple(range(rank))),
+    ]
     if rank >= 3:
         first = (shape[0], shape[-1], *shape[1:-1])
         found.append(_Reading("NCHW", first, (0, *range(2, rank), 1)))
@@ -65,8 +68,8 @@ def _readings(graph: Graph, name: str) -> list[_Reading]:
 def to_graph_layout(x: Array, graph: Graph, name: str, *, layout: Layout | None, where: str) -> Array:
     """Samples of input ``name`` as (N, *graph shape): one sample without a batch axis, or N of them.
 
-    Axes of extent 1 may be missing. ``layout``: "NHWC" (channels last, time before features, the generated C's)
-    or "NCHW" (channels first); None: what the shapes say, the model file's own order of axes included.
+    Axes of extent 1 may be missing. ``layout``: "NHWC" (channels last, time before features, the generated
+    C's) or "NCHW" (channels first); None: what the shapes say, the model file's own order of axes included.
     UsageError where they fit nothing, or fit two readings that differ.
     """
     if layout is not None and layout not in get_args(Layout):

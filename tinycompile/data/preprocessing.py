@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,12 +25,13 @@ KEYS = ("resize", "crop", "channels", "scale", "mean", "std")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """real = (raw * scale - mean) / std, after ``resize``, ``crop`` and ``channels``, which concern images only.
+    """real = (raw * scale - mean) / std, after ``resize``, ``crop`` and ``channels``, which concern images
+    only.
 
     ``resize``: one number scales an image's shorter side to it, two (height, width) its sides. ``crop``: the
-    centre of that height and width. An image that then still has another size than the model's input is scaled to
-    cover it and cropped at the centre. ``channels`` None: as the model's input has 1 or 3 channels, RGB.
-    ``scale``, ``mean`` and ``std`` hold one number, or one a channel (the last axis).
+    centre of that height and width. An image that then still has another size than the model's input is
+    scaled to cover it and cropped at the centre. ``channels`` None: as the model's input has 1 or 3 channels,
+    RGB. ``scale``, ``mean`` and ``std`` hold one number, or one a channel (the last axis).
     """
 
     resize: int | Size | None = None
@@ -47,7 +47,9 @@ class Preprocessing:
         return self.scale == (1.0,) and self.mean == (0.0,) and self.std == (1.0,) and self.channels != "bgr"
 
     def apply(self, raw: Array, *, where: str) -> Array:
-        """float32 values of samples whose channels come last; UsageError where the number of channels differs."""
+        """float32 values of samples whose channels come last; UsageError where the number of channels
+        differs.
+        """
         for key in ("scale", "mean", "std"):
             count = len(getattr(self, key))
             if count not in (1, raw.shape[-1]):
@@ -84,25 +86,27 @@ _HINT = f"keys are {', '.join(KEYS)}; for example scale=1/255,mean=0.485:0.456:0
 
 def _read_toml(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        items: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"is not TOML: {error}", where=str(path), hint=_HINT) from error
+    return items
 
 
 def _from_mapping(items: Mapping[str, Any], where: str) -> Preprocessing:
     unknown = [key for key in items if key not in KEYS]
     if unknown:
         raise UsageError(f"unknown preprocessing key {unknown[0]!r}", where=where, hint=_HINT)
-    parsed = {key: _PARSERS[key](key, value, where) for key, value in items.items()}
+    parsed: dict[str, Any] = {key: _PARSERS[key](key, value, where) for key, value in items.items()}
     return replace(Preprocessing(), **parsed)
 
 
 def _number(key: str, value: Any, where: str) -> float:
     try:
-        number = float(Fraction(value.strip()) if isinstance(value, str) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        dividend, _, divisor = value.partition("/") if isinstance(value, str) else (value, "", "")
+        number = float(dividend) / float(divisor or 1)
+    except (ValueError, TypeError, ZeroDivisionError):
         raise UsageError(f"{key}: {value!r} is not a number", where=where, hint=_HINT) from None
     if not np.isfinite(number):
         raise UsageError(f"{key}: {value!r} is not finite", where=where)
@@ -141,6 +145,11 @@ def _channels(key: str, value: Any, where: str) -> str:
     return str(value)
 
 
-_PARSERS = {
-    "resize": _resize, "crop": _crop, "channels": _channels, "scale": _numbers, "mean": _numbers, "std": _numbers,
-}  # fmt: skip
+_PARSERS: Mapping[str, Callable[[str, Any, str], object]] = {
+    "resize": _resize,
+    "crop": _crop,
+    "channels": _channels,
+    "scale": _numbers,
+    "mean": _numbers,
+    "std": _numbers,
+}

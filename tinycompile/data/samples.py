@@ -25,9 +25,10 @@ Arrays = Mapping[str, Array]
 class Samples:
     """N samples of every graph input.
 
-    ``inputs[name]`` has the shape (N, *shape of that input in the graph), so ``inputs[name][i]`` is what the graph
-    takes: float32 real values, or integers of the input's own type where the graph is quantised. ``labels`` are N
-    integers or None. ``quants[name]`` is the quantisation in which the data was stored, where it carried one.
+    ``inputs[name]`` has the shape (N, *shape of that input in the graph), so ``inputs[name][i]`` is what the
+    graph takes once ``encoded``: float32 real values, or integers that are in the input's own quantisation
+    already. ``labels`` are N integers or None. ``quants[name]`` is the quantisation in which the data was
+    stored, where it carried one.
     """
 
     inputs: Arrays
@@ -58,7 +59,9 @@ class Samples:
         return Samples({name: x[chosen] for name, x in self.inputs.items()}, labels, self.quants)
 
     def encoded(self, graph: Graph) -> Samples:
-        """The same samples as the inputs of ``graph`` take them: real values become integers by its quantisation."""
+        """The same samples as the inputs of ``graph`` take them: real values become integers by its
+        quantisation.
+        """
         return Samples({n: _encode(x, graph.tensors[n]) for n, x in self.inputs.items()}, self.labels, self.quants)
 
 
@@ -80,12 +83,13 @@ def load_samples(
 ) -> Samples:
     """Samples from an .npz, an .npy, an image or a folder of images.
 
-    An .npz holds ``x`` and optionally labels ``y``; or one array for each input, by its name; or ``in0/NAME``,
-    ``in1/NAME`` ..., one sample each. Arrays are in the model file's layout or channels last, where shapes tell
-    which (else ``layout`` must). Integers that come with ``scale`` and ``zero_point`` are dequantised by them;
-    other integers count as real values, except those of a quantised input's own type, which are taken as they
-    are. ``preprocessing`` is applied to real values. ``limit`` keeps that many, evenly spaced.
-    UsageError says what is wrong with the file: unreadable, empty, not finite, of the wrong shape or length.
+    An .npz holds ``x`` and optionally labels ``y``; or one array for each input, by its name; or
+    ``in0/NAME``, ``in1/NAME`` ..., one sample each. Arrays are in the model file's layout or channels last,
+    where shapes tell which (else ``layout`` must). Integers that come with ``scale`` and ``zero_point`` are
+    dequantised by them; other integers count as real values, except those of the type that the model file's
+    own input has: they are in its quantisation. ``preprocessing`` is applied to real values. ``limit`` keeps
+    that many, evenly spaced. UsageError says what is wrong with the file: unreadable, empty, not finite, of
+    the wrong shape or length.
     """
     path, how = Path(path), preprocessing or Preprocessing()
     if not path.exists():
@@ -135,7 +139,9 @@ def _read(path: Path) -> dict[str, Array]:
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise UsageError(
-            f"cannot be read as NumPy data: {reason}", where=str(path), hint="save plain arrays with numpy.savez"
+            f"cannot be read as NumPy data: {reason}",
+            where=str(path),
+            hint="save plain arrays with numpy.savez",
         ) from error
 
 
@@ -206,24 +212,32 @@ def _checked(x: Array, where: str) -> Array:
 
 
 def _stored_as(x: Array, tensor: Tensor, file_dtype: str, carried: Quant | None) -> Quant | None:
-    """The quantisation of integer data: its own, or that of a quantised input whose type it has."""
+    """The quantisation of integer data: what it carries, or that of a model file whose input has its type."""
     if not np.issubdtype(x.dtype, np.integer):
         return None
     if carried is not None:
         return carried
-    return tensor.quant if x.dtype.name in (tensor.dtype.value, file_dtype) else None
+    if tensor.quant is None or x.dtype.name != file_dtype:
+        return None
+    # uint8 inputs become int8 at import, 128 lower.
+    offset = 128 if file_dtype == "uint8" and tensor.dtype is not DType.INT16 else 0
+    return Quant(tensor.quant.scale, tensor.quant.zero_point + offset)
 
 
 def _convert(x: Array, stored: Quant | None, tensor: Tensor, how: Preprocessing, where: str) -> Array:
-    """Raw data as real values, and as integers where the graph's input is one."""
+    """Raw data as real values; data in the very quantisation of an integer input stays integer."""
     if tensor.dtype is DType.INT32 and tensor.quant is None:
         return x.astype(np.int32)
-    if stored is not None and stored == tensor.quant and how.keeps_values and x.dtype.name == tensor.dtype.value:
-        return x
+    if stored is not None and how.keeps_values and tensor.dtype is DType.INT8 and _same_codes(stored, x, tensor):
+        return (x.astype(np.int16) + (tensor.zero_point - stored.zero_point)).astype(np.int8)
     real = x.astype(np.float32) if stored is None else stored.decode(x)
-    if not how.keeps_values:
-        real = how.apply(real, where=where)
-    return _encode(real, tensor)
+    return real if how.keeps_values else how.apply(real, where=where)
+
+
+def _same_codes(stored: Quant, x: Array, tensor: Tensor) -> bool:
+    """Whether codes stored one way mean the same in ``tensor``, but for an offset of 0 or 128."""
+    offset = stored.zero_point - tensor.zero_point
+    return stored.scale == tensor.q.scale and (x.dtype.name, offset) in (("int8", 0), ("uint8", 128))
 
 
 def _encode(x: Array, tensor: Tensor) -> Array:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Protocol
 
+from numpy.typing import ArrayLike
+
 from tinycompile.ir.tensor import Array, Names, Quant, Shape, Tensor
 from tinycompile.ir.window import Window
 
@@ -62,7 +64,7 @@ class OnnxWriter(Protocol):
         """Append a node; its output gets a fresh name unless ``output`` is given. Returns the output's name."""
         ...
 
-    def constant(self, values: Array) -> str:
+    def constant(self, values: ArrayLike) -> str:
         """Add an initializer under a fresh name and return the name."""
         ...
 

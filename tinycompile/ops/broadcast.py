@@ -75,3 +75,17 @@ def write_clipped(w: OnnxWriter, value: str, clip: Clip, output: str) -> None:
         return
     low, high = (w.constant(np.float32(bound)) if math.isfinite(bound) else "" for bound in clip)
     w.node("Clip", [value, low, high], output)
+
+
+def product_ratio(io: IO) -> float:
+    """s0 * s1 / s_y; under TensorFlow Lite's rounding in float32, as its Mul and PRelu compute it."""
+    a, b, y = (t.q.scalar for t in (*io.inputs, io.out))
+    if io.rounding == "tflite":
+        return float(np.float32(a) * np.float32(b) / np.float32(y))
+    return a * b / y
+
+
+def ratio(io: IO) -> float:
+    """s0 / s_y; under TensorFlow Lite's rounding in float32, as its PRelu computes it."""
+    x, y = io.x.q.scalar, io.out.q.scalar
+    return float(np.float32(x) / np.float32(y)) if io.rounding == "tflite" else x / y

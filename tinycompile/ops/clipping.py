@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tinycompile.ir import Quant
 
 Clip = tuple[float, float]
@@ -14,7 +16,7 @@ UNCLIPPED: Clip = (-math.inf, math.inf)
 def int8_bounds(clip: Clip, quant: Quant) -> tuple[int, int]:
     """The least and greatest int8 that an output clipped to the real interval ``clip`` may hold.
 
-    Ties round away from zero, as TensorFlow Lite computes the bounds of fused activations.
+    Divided in float32 with ties away from zero, as TensorFlow Lite computes the bounds of fused activations.
     """
     low, high = (_quantized(bound, quant) for bound in clip)
     return low, max(low, high)
@@ -23,5 +25,5 @@ def int8_bounds(clip: Clip, quant: Quant) -> tuple[int, int]:
 def _quantized(real: float, quant: Quant) -> int:
     if math.isinf(real):
         return -128 if real < 0 else 127
-    scaled = real / quant.scalar
+    scaled = float(np.float32(real) / np.float32(quant.scalar))
     return min(max(int(math.copysign(math.floor(abs(scaled) + 0.5), scaled)) + quant.zero_point, -128), 127)

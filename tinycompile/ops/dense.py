@@ -10,9 +10,8 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Role, Shape, Tensor
-from tinycompile.numerics import Requantizer
 from tinycompile.ops.accumulator import folded_bias, product_requantizer, scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
+from tinycompile.ops.clipping import UNCLIPPED, Clip
 from tinycompile.ops.images import clipped
 from tinycompile.ops.sliding import element_lag
 
@@ -49,19 +48,10 @@ class Dense(Op):
         """``bias``: int32[N] with zero points folded in; ``requantizer``; ``zx``, ``zw``: zero points."""
         return {
             "bias": folded_bias(io, self.name),
-            "requantizer": self._requantizer(io),
+            "requantizer": product_requantizer(io, self.clip, scheme_of(io, tflite="single")),
             "zx": io.x.zero_point,
             "zw": io.inputs[1].zero_point,
         }
-
-    def _requantizer(self, io: IO) -> Requantizer:
-        scheme = scheme_of(io, tflite="single")
-        if scheme == "native" or len(io.inputs[1].q.scale) > 1:
-            return product_requantizer(io, self.clip, scheme)
-        # TensorFlow Lite multiplies the two scales in float32 here (GetQuantizedConvolutionMultipler).
-        product = np.float32(io.x.q.scalar) * np.float32(io.inputs[1].q.scalar)
-        scale = float(product) / io.out.q.scalar
-        return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """The formula above, as a float64 matrix product, which is exact: every sum fits in int32."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer
-from tinycompile.ops.broadcast import Broadcast, write_clipped
+from tinycompile.numerics import Requantizer, Scheme
+from tinycompile.ops.broadcast import Broadcast, product_ratio, write_clipped
 from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
 
 
@@ -26,8 +26,8 @@ class Mul(Broadcast):
 
     def requantizer(self, io: IO) -> Requantizer:
         """From products of two int8 differences to the output."""
-        scale = io.inputs[0].q.scalar * io.inputs[1].q.scalar / io.out.q.scalar
-        scheme = "double" if io.rounding == "tflite" else "native"
+        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
+        scale = product_ratio(io)
         return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
 
     def run(self, io: IO, *inputs: Array) -> Array:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer
-from tinycompile.ops.broadcast import Broadcast
+from tinycompile.numerics import Requantizer, Scheme
+from tinycompile.ops.broadcast import Broadcast, product_ratio, ratio
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,9 @@ class PRelu(Broadcast):
 
     def requantizers(self, io: IO) -> tuple[Requantizer, Requantizer]:
         """For x - zero point where it is not negative, and for its product with the slope's difference."""
-        x, slope = (t.q.scalar for t in io.inputs)
-        scheme = "double" if io.rounding == "tflite" else "native"
-        positive = Requantizer.make(scheme, x / io.out.q.scalar, io.out.zero_point)
-        return positive, Requantizer.make(scheme, x * slope / io.out.q.scalar, io.out.zero_point)
+        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
+        positive = Requantizer.make(scheme, ratio(io), io.out.zero_point)
+        return positive, Requantizer.make(scheme, product_ratio(io), io.out.zero_point)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """Each branch through its own requantizer (as kernels/internal/reference/prelu.h)."""

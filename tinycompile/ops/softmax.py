@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Quant, Shape, Tensor
+from tinycompile.ops.fixed_softmax import OUTPUT, FixedSoftmax
 
 WORD = 2**32
 FINEST = 16
@@ -125,18 +126,28 @@ class _Rows(Op):
 
 @dataclass(frozen=True)
 class Softmax(_Rows):
-    """exp(x) over its sum along the last axis."""
+    """exp(beta * x) over its sum along the last axis."""
+
+    beta: float = 1.0
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
-        """Softmax on the last axis."""
-        w.node("Softmax", [self.inputs[0]], self.output, axis=-1)
+        """Softmax on the last axis, of the product with ``beta``."""
+        x = self.inputs[0] if self.beta == 1 else w.node("Mul", [self.inputs[0], w.constant(np.float32(self.beta))])
+        w.node("Softmax", [x], self.output, axis=-1)
 
-    def ratio(self, io: IO) -> Ratio:
+    def is_tflite(self, io: IO) -> bool:
+        """Whether TensorFlow Lite's own arithmetic is asked for; it knows one output quantisation."""
+        return io.rounding == "tflite" and io.out.quant == OUTPUT
+
+    def ratio(self, io: IO) -> Ratio | FixedSoftmax:
         """The numbers of the fixed point."""
-        return Ratio.make(io.x.channels, io.x.q.scalar, io.out.q)
+        scale = io.x.q.scalar * self.beta
+        if self.is_tflite(io):
+            return FixedSoftmax.make(io.x.channels, scale)
+        return Ratio.make(io.x.channels, scale, io.out.q)
 
     def run(self, io: IO, *inputs: Array) -> Array:
-        """``Ratio``."""
+        """``Ratio``, or ``FixedSoftmax`` where the graph's rounding is that of TensorFlow Lite."""
         return self.ratio(io)(inputs[0])
 
     def parameters(self, io: IO) -> Mapping[str, Any]:

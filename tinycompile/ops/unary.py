@@ -11,6 +11,7 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Cut, OnnxWriter, Op, Quant, Shape, Tensor, Window
+from tinycompile.ops import tflite_table
 
 Real = Callable[..., Array]
 
@@ -49,13 +50,17 @@ class Unary(Op):
         with np.errstate(all="ignore"):
             for step in self.steps:
                 x = FUNCTIONS[step.function].real(x, *step.constants)
-        return x
+        return np.asarray(x)
 
     def table(self, io: IO) -> Array:
         """int8[256]: the output for each input value, from -128 up.
 
         Values without a real result (the logarithm of a negative number) take the nearest representable bound.
+        One function under TensorFlow Lite's rounding is computed as its kernel does (``tflite_table``).
         """
+        if io.rounding == "tflite" and len(self.steps) <= 1:
+            function, constants = (self.steps[0].function, self.steps[0].constants) if self.steps else ("", ())
+            return tflite_table.table(function, constants, self.apply, io.x.q, io.out.q)
         q = np.arange(-128, 128, dtype=np.float64)
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
@@ -96,12 +101,18 @@ def _clip(x: Array, low: float, high: float) -> Array:
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
 
 
 def _op(kind: str, *names: str) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
     """An ONNX operator whose attributes ``names`` are the step's constants."""
-    return lambda w, x, c: w.node(kind, [x], **dict(zip(names, c, strict=True)))
+
+
+    def write(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+        attributes: dict[str, Any] = dict(zip(names, c, strict=True))
+        return w.node(kind, [x], **attributes)
+
+    return write
 
 
 def _onnx_clip(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:

@@ -15,7 +15,7 @@ from tinycompile.quantize.sharing import Sharing
 
 
 def check_samples(graph: Graph, samples: Samples) -> None:
-    """QuantizationFailed where calibration data is empty, constant, not finite or not of the inputs' shapes."""
+    """QuantizationFailed where calibration data is empty, constant, not finite or misshapen."""
     for name in graph.inputs:
         tensor, where = graph.tensors[name], f"calibration data, input {name!r}"
         if name not in samples.inputs:

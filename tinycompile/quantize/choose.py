@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from tinycompile.data import Samples
 from tinycompile.ir import Graph, Op, Quant
-from tinycompile.ops import MatMul, Mul
+from tinycompile.ops.instance_norm import InstanceNorm
+from tinycompile.ops.mat_mul import MatMul
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.softmax import LogSoftmax, Softmax
+from tinycompile.ops.unary import Unary
 from tinycompile.quantize.constants import weight_scales
 from tinycompile.quantize.effect import output_errors, samples_affordable
 from tinycompile.quantize.ranges import Candidate, Histogram, affine, candidates, span
@@ -18,8 +23,8 @@ from tinycompile.quantize.sharing import Sharing
 ALIKE = 1.1
 """Candidates whose own error is within this factor of the least are not worth a comparison at the outputs."""
 LARGEST_RATIO = 2.0**12
-"""An accumulator's unit is never more than so many units of the output: requantisation has a limit (2**20), and an
-output that fine would show nothing but whole steps of the accumulator."""
+"""An accumulator's unit is never more than so many units of the output: requantisation has a limit (2**20),
+and an output that fine would show nothing but whole steps of the accumulator."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ def choose(sharing: Sharing, histograms: Mapping[str, Histogram], samples: Sampl
         proposals = candidates(histogram, recipe)
         if root in stored:
             proposals.insert(0, Candidate("data", stored[root]))
+        if root in sharing.known:
+            proposals.append(Candidate("known", sharing.known[root]))
         options[root] = sorted(proposals, key=lambda c: histogram.error(c.quant))
     best = {root: found[0] for root, found in options.items()}
     best.update(_by_output(sharing, histograms, options, samples))
@@ -65,7 +72,7 @@ def _by_output(
     if not unclear or not count:
         return {}
     measured = output_errors(sharing, unclear, samples.spread(count))
-    return {root: min(zip(measured[root], found), key=lambda p: p[0])[1] for root, found in unclear.items()}
+    return {root: min(zip(measured[root], found, strict=True), key=itemgetter(0))[1] for root, found in unclear.items()}
 
 
 def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
@@ -84,7 +91,9 @@ def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
 
 
 def _unit(op: Op, graph: Graph, scales: Mapping[str, float]) -> float:
-    """The real value of one unit of an op's accumulator, the largest over its channels."""
+    """The real value of one unit of an op's accumulator, the largest over its channels; 0 where it has none."""
+    if isinstance(op, (Unary, Softmax, LogSoftmax, InstanceNorm)):
+        return 0.0
     mine = [scales[n] for i, n in enumerate(op.inputs) if op.role(i) == "activation" and n in scales]
     weights = [graph.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
     if weights and mine:
@@ -96,7 +105,10 @@ def _unit(op: Op, graph: Graph, scales: Mapping[str, float]) -> float:
 
 
 def _described(
-    sharing: Sharing, histograms: Mapping[str, Histogram], best: Mapping[str, Candidate], quants: Mapping[str, Quant]
+    sharing: Sharing,
+    histograms: Mapping[str, Histogram],
+    best: Mapping[str, Candidate],
+    quants: Mapping[str, Quant],
 ) -> list[TensorRange]:
     described = []
     annotated = {sharing.root[n] for n in sharing.root if sharing.graph.tensors[n].quant is not None}

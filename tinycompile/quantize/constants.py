@@ -18,8 +18,8 @@ LEAST_SHARE = 2.0**-24
 def weight_scales(real: Array) -> Array:
     """float64[O]: the scale of each index of axis 0 that gives symmetric int8 of least mean square error.
 
-    Candidates are shares of max|w| / 127, so all codes lie in -127 .. 127. Channels that are zero get the least scale
-    allowed.
+    Candidates are shares of max|w| / 127, so all codes lie in -127 .. 127. Channels that are zero get the
+    least scale allowed.
     """
     rows = np.asarray(real, np.float64).reshape(real.shape[0], -1)
     full = np.abs(rows).max(axis=1) / 127
@@ -48,26 +48,36 @@ def quantized_weights(tensor: Tensor, input_scale: float, bias: Array | None) ->
     return Tensor.constant(tensor.name, codes, quant)
 
 
-def quantized_bias(name: str, real: Array, input_scale: float, weights: Tensor) -> Tensor:
-    """int32 bias[O] in units of the accumulator, s_x * s_w[c]; QuantizationFailed where a value does not fit."""
-    quant = weights.q
-    scales = tuple(input_scale * s for s in quant.scale)
-    units = np.rint(np.asarray(real, np.float64) / np.asarray(scales))
+def quantized_bias(name: str, real: Array, quant: Quant) -> Tensor:
+    """int32 bias[O] under ``quant``; QuantizationFailed where a value does not fit."""
+    real = np.asarray(real, np.float64)
+    units = np.rint(real / quant.scales(real.shape))
     if np.abs(units).max(initial=0) > np.iinfo(np.int32).max:
         channel = int(np.abs(units).argmax())
+        value, size = real.flat[channel], units.flat[channel]
         raise QuantizationFailed(
-            f"bias {real.flat[channel]:g} of channel {channel} is {units.flat[channel]:.3g} units of its accumulator",
+            f"bias {value:g} of channel {channel} is {size:.3g} units of its accumulator",
             where=name,
             hint="the scale of its weights or of its input is too small; calibrate on wider data",
         )
-    return Tensor.constant(name, units.astype(np.int32), Quant(scales, 0, 0 if len(scales) > 1 else None))
+    return Tensor.constant(name, units.astype(np.int32), quant)
 
 
-def kept_bias(tensor: Tensor, input_scale: float, weights: Tensor) -> bool:
-    """Whether an integer bias is already in units of the accumulator, to what float32 scales can express."""
+def accumulator_quant(input_scale: float, weights: Tensor) -> Quant:
+    """The unit of an accumulator of products, s_x * s_w[c]."""
+    return Quant(tuple(input_scale * s for s in weights.q.scale), 0, weights.q.axis)
+
+
+def fine_quant(real: Array) -> Quant:
+    """For a bias that is added to no accumulator: 30 bits for the largest value."""
+    largest = float(np.abs(real).max(initial=0))
+    return Quant.per_tensor(largest / LARGEST_BIAS if largest > 0 else 1.0)
+
+
+def kept_bias(tensor: Tensor, wanted: Quant) -> bool:
+    """Whether an integer bias already is in units of the accumulator, to what float32 scales can express."""
     if tensor.dtype is not DType.INT32:
         return False
     if tensor.quant is None:
         return True
-    wanted = input_scale * np.asarray(weights.q.scale)
-    return bool(np.allclose(np.asarray(tensor.quant.scale), wanted, rtol=1e-5, atol=0))
+    return bool(np.allclose(np.asarray(tensor.quant.scale), np.asarray(wanted.scale), rtol=1e-5, atol=0))

@@ -16,12 +16,15 @@ from tinycompile.quantize.sharing import Sharing
 
 BUDGET = 2e10
 """Multiply-accumulates that may be spent on comparing ranges: a few seconds."""
+PER_OP = 50_000
+"""What starting an op in ONNX Runtime costs, in the time of multiply-accumulates."""
 MOST_SAMPLES, LEAST_SAMPLES = 16, 4
 
 
 @dataclass(frozen=True)
 class SimulatedQuantization(Op):
-    """x rounded and clipped to int8 of a scale and a zero point that are inputs, or x itself where ``on`` is 0.
+    """x rounded and clipped to int8 of a scale and a zero point that are inputs, or x itself where ``on`` is
+    0.
 
     Inputs: x, scale, zero point, on (float32 scalars). Exists only in exports that compare ranges.
     """
@@ -41,7 +44,7 @@ class SimulatedQuantization(Op):
 
 def samples_affordable(graph: Graph, comparisons: int) -> int:
     """On how many samples so many comparisons may be made; 0 where too few for a judgement."""
-    cost = sum(op.features(graph.io(op)).macs + 8 * graph.tensors[op.output].size for op in graph.ops)
+    cost = sum(op.features(graph.io(op)).macs + 8 * graph.tensors[op.output].size + PER_OP for op in graph.ops)
     count = int(BUDGET // max(cost * comparisons, 1))
     return min(count, MOST_SAMPLES) if count >= LEAST_SAMPLES else 0
 
@@ -51,8 +54,8 @@ def output_errors(
 ) -> dict[str, list[float]]:
     """For each group and each of its candidates: the relative mean square error at the network's outputs.
 
-    Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and are
-    relative to the outputs' mean square. ``options`` names groups by their root.
+    Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and
+    are relative to the outputs' mean square. ``options`` names groups by their root.
     """
     sources = {root: names for root, names in open_sources(sharing).items() if root in options}
     model, sinks = _simulator(sharing.graph, sources)
@@ -79,9 +82,9 @@ class _Run:
         feeds = dict(sample)
         for name in self.roots:
             quant = candidate.quant if candidate is not None and name == root else None
-            feeds[f"{name}#scale"] = np.float32(quant.scalar if quant else 1)
-            feeds[f"{name}#zero"] = np.float32(quant.zero_point if quant else 0)
-            feeds[f"{name}#on"] = np.float32(quant is not None)
+            feeds[f"{name}#scale"] = np.array(quant.scalar if quant else 1, np.float32)
+            feeds[f"{name}#zero"] = np.array(quant.zero_point if quant else 0, np.float32)
+            feeds[f"{name}#on"] = np.array(quant is not None, np.float32)
         values = self.model(feeds)
         return [values[name] for name in self.sinks]
 
@@ -95,7 +98,9 @@ def _relative(values: list[Array], truth: list[Array]) -> float:
 
 
 def _simulator(graph: Graph, sources: Mapping[str, Sequence[str]]) -> tuple[FloatModel, list[str]]:
-    """``graph`` with a switchable quantisation behind every source of every group, and the outputs to compare."""
+    """``graph`` with a switchable quantisation behind every source of every group, and the outputs to
+    compare.
+    """
     root_of = {name: root for root, names in sources.items() for name in names}
     renamed = {name: f"{name}#quantized" for name in root_of}
     tensors = dict(graph.tensors)
@@ -123,14 +128,14 @@ def _simulated(name: str, root: str, output: str) -> Op:
 
 
 def compared(graph: Graph) -> list[str]:
-    """The tensors in which errors are judged: the outputs, or what a final op of known range or a label reads."""
+    """The tensors in which errors are judged: the outputs, or what a final op of known range or a label
+    reads.
+    """
     producers = graph.producers()
     found = []
     for name in graph.outputs:
         while (op := producers.get(name)) is not None and (
-            op.moves_data
-            or op.fixed_quant(graph.io(op)) is not None
-            or graph.tensors[name].dtype is not DType.FLOAT32
+            op.moves_data or op.fixed_quant(graph.io(op)) is not None or graph.tensors[name].dtype is not DType.FLOAT32
         ):
             name = op.inputs[0]
         found.append(name)

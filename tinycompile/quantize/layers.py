@@ -1,8 +1,9 @@
 """Layer by layer beside the float network: the error of every op, and the mean error its bias can take away.
 
-Ops run alone, in float, on a few samples: once on true inputs with true constants; once on the inputs that the
-quantised network would give them, with the constants that its integers mean. Outputs are then rounded and clipped to
-their int8 codes. Against the integer specification this leaves out only the rounding of multipliers and tables.
+Ops run alone, in float, on a few samples: once on true inputs with true constants; once on the inputs that
+the quantised network would give them, with the constants that its integers mean. Outputs are then rounded and
+clipped to their int8 codes. Against the integer specification this leaves out only the rounding of
+multipliers and tables.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Values = dict[str, list[Array]]
 
 
 def compare_layers(source: Graph, quantized: Graph, samples: Samples, *, correct: bool) -> tuple[Graph, list[OpError]]:
-    """The error of every op, in the graph's order; with ``correct``, the graph after correction of its biases.
+    """The error of every op, in the graph's order; with ``correct``, the graph after correction of its
+    biases.
 
     ``source`` is the float graph and ``quantized`` its integer form: the same ops in the same order.
     """
@@ -52,7 +54,9 @@ class _Walk:
         true: Values = {name: list(x) for name, x in samples.inputs.items()}
         mine = {name: [_rounded(v, self.quantized.tensors[name]) for v in x] for name, x in true.items()}
         last = {name: index for index, op in enumerate(self.source.ops) for name in op.inputs}
-        errors, ops, biases = [], [], []
+        errors: list[OpError] = []
+        ops: list[Op] = []
+        biases: list[Tensor] = []
         for index, op in enumerate(self.source.ops):
             step = _Step.of(op, self.quantized.ops[index], self.source, self.quantized)
             if self.correct:
@@ -64,7 +68,8 @@ class _Walk:
                 errors.append(error)
             for name in op.inputs:
                 if last[name] == index:
-                    true.pop(name, None), mine.pop(name, None)
+                    true.pop(name, None)
+                    mine.pop(name, None)
         return self.quantized.with_ops(ops, {**self.quantized.tensors, **{b.name: b for b in biases}}), errors
 
 
@@ -98,7 +103,9 @@ class _Step:
         return [model({n: values[n][i] for n in model.inputs})[name] for i in range(count)]
 
     def corrected(self, quantized: Graph, true: Values, mine: Values) -> _Step:
-        """With the mean error of each channel moved into the bias; as it is, for ops without weights of our making."""
+        """With the mean error of each channel moved into the bias; as it is, for ops without weights of our
+        making.
+        """
         roles = {self.op.role(i): n for i, n in enumerate(self.op.inputs)}
         if "weight" not in roles or not self.own_weights:
             return self
@@ -127,8 +134,8 @@ class _Step:
 def reliable_mean(errors: Array) -> Array:
     """The mean over axis 0 (samples), shrunk towards zero by how uncertain it is.
 
-    The positive-part James-Stein factor 1 - variance of the mean / mean**2: a mean that the samples do not support
-    would add as much error as it takes away.
+    The positive-part James-Stein factor 1 - variance of the mean / mean**2: a mean that the samples do not
+    support would add as much error as it takes away.
     """
     mean = errors.mean(axis=0)
     if len(errors) < 2:

@@ -1,4 +1,4 @@
-"""From the values a tensor takes to its scale and zero point: histograms, and observers that propose ranges."""
+"""From a tensor's values to its scale and zero point: histograms, and observers that propose ranges."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from tinycompile.ir import Array, Quant
 from tinycompile.quantize.recipe import Method, Recipe
 
-BINS = 4096
-"""Sixteen bins to a quantisation step at full range, so that rounding inside a bin does not matter."""
+BINS = 255 * 16 + 1
+"""Sixteen to a quantisation step at full range, and centred on multiples of a sixteenth of it, where
+the values of data with few levels (pixels) then lie."""
 LEAST_RANGE = 1e-20
 """Tensors whose values all lie closer to zero than this count as zero."""
-SHRINK = np.linspace(1.0, 0.2, 41)
+SHRINK = np.linspace(1.0, 0.1, 61)
 """Shares of the full range that the mean-square observer tries on either side."""
 
 
@@ -29,8 +30,8 @@ class Candidate:
 def affine(low: float, high: float) -> Quant:
     """int8 over low .. high, widened to hold zero exactly: s = (high - low) / 255, z = round(-128 - low / s).
 
-    The range is what 256 codes span (Jacob et al. 2018, arXiv:1712.05877, section 2). The scale is a float32 number.
-    A range of nothing but zero gets the scale 1/128.
+    The range is what 256 codes span (Jacob et al. 2018, arXiv:1712.05877, section 2). The scale is a float32
+    number. A range of nothing but zero gets the scale 1/128.
     """
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     if max(-low, high) < LEAST_RANGE:
@@ -46,7 +47,7 @@ def span(quant: Quant) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How often a tensor's values fall into each of ``BINS`` equal parts of low .. high."""
+    """How often a tensor's values are nearest to each of ``BINS`` points, evenly spaced from low to high."""
 
     low: float
     high: float
@@ -60,21 +61,20 @@ class Histogram:
     def add(self, values: Array) -> None:
         """Count more values, which lie within low .. high."""
         if self.high > self.low:
-            self.counts[:] += np.histogram(values, BINS, (self.low, self.high))[0]
+            half = (self.high - self.low) / (BINS - 1) / 2
+            self.counts[:] += np.histogram(values, BINS, (self.low - half, self.high + half))[0]
         else:
             self.counts[0] += values.size
 
     @property
     def centres(self) -> Array:
         """float64[BINS]: the value that each bin stands for."""
-        width = (self.high - self.low) / BINS
-        return np.asarray(self.low + width * (np.arange(BINS) + 0.5)) if width else np.full(BINS, self.low)
+        return np.linspace(self.low, self.high, BINS)
 
     def quantile(self, share: float) -> float:
         """The value below which ``share`` (0 .. 1) of all values lie."""
         below = np.cumsum(self.counts) / max(int(self.counts.sum()), 1)
-        edges = np.linspace(self.low, self.high, BINS + 1)
-        return float(np.interp(share, np.concatenate([[0.0], below]), edges))
+        return float(np.interp(share, below, self.centres))
 
     def power(self) -> float:
         """Mean square of the values."""
@@ -96,17 +96,17 @@ class Histogram:
     def least_error(self) -> Quant:
         """The quantisation of least mean square error: either end of the range shrunk in turn, twice."""
         low, high = min(self.low, 0.0), max(self.high, 0.0)
-        best_low, best_high = low, high
+        best = affine(low, high)
         for _ in range(2):
-            best_high = self._best([affine(best_low, high * f) for f in SHRINK])[1]
+            best = self._best([best, *(affine(span(best)[0], high * f) for f in SHRINK)])
             if low < 0:
-                best_low = self._best([affine(low * f, best_high) for f in SHRINK])[0]
-        return affine(best_low, best_high)
+                best = self._best([best, *(affine(low * f, span(best)[1]) for f in SHRINK)])
+        return best
 
-    def _best(self, quants: list[Quant]) -> tuple[float, float]:
+    def _best(self, quants: list[Quant]) -> Quant:
         scales = np.array([q.scalar for q in quants])
         errors = self._errors(scales, np.array([q.zero_point for q in quants]))
-        return span(quants[int(errors.argmin())])
+        return quants[int(errors.argmin())]
 
 
 def candidates(histogram: Histogram, recipe: Recipe) -> list[Candidate]:

@@ -15,11 +15,12 @@ METHODS: tuple[Method, ...] = ("min-max", "percentile", "mean-square")
 class Recipe:
     """How ranges are found.
 
-    ``samples``: at most so many of the calibration samples are used, evenly spread. ``methods``: the observers
-    that propose ranges; the proposal that causes the least error wins, tensor by tensor. ``percentiles``: the
-    share of values (in percent) that a percentile range keeps. ``bias_correction``: remove from each channel the
-    mean error that rounding brings. ``input_range``: real values that synthetic inputs span, where there are no
-    samples; None: 0 .. 1 for images, -1 .. 1 for everything else. UsageError for values out of range.
+    ``samples``: at most so many of the calibration samples are used, evenly spread. ``methods``: the
+    observers that propose ranges; the proposal that causes the least error wins, tensor by tensor.
+    ``percentiles``: the share of values (in percent) that a percentile range keeps. ``bias_correction``:
+    remove from each channel the mean error that rounding brings. ``input_range``: real values that synthetic
+    inputs span, where there are no samples; None: 0 .. 1 for images, -1 .. 1 for everything else. UsageError
+    for values out of range.
     """
 
     samples: int = 256

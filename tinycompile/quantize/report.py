@@ -19,7 +19,8 @@ class TensorRange:
     """The range of one group of tensors: who proposed it, and its signal to quantisation noise in decibels.
 
     ``method`` is an observer's name, "data" (the quantisation in which the samples are stored), "file" (an
-    annotation of the model file) or "known" (the op's range is known beforehand); ``snr`` is None for the last two.
+    annotation of the model file) or "known" (the op's range is known beforehand); ``snr`` is None for the
+    last two.
     """
 
     tensor: str
@@ -35,8 +36,8 @@ class TensorRange:
 class OpError:
     """Signal to noise ratio of an op's output in decibels, against float.
 
-    ``added``: true inputs, so the noise is what this op alone adds. ``total``: the whole network up to here is
-    quantised. Both come from the calibration samples.
+    ``added``: true inputs, so the noise is what this op alone adds. ``total``: the whole network up to here
+    is quantised. Both come from the calibration samples.
     """
 
     op: str
@@ -50,7 +51,8 @@ class OpError:
 class Report:
     """Where ranges came from, what they are, and the error of every op, the one that adds most first.
 
-    ``source`` "synthetic" means that ranges were not measured on real data; "file" that the model came quantised.
+    ``source`` "synthetic" means that ranges were not measured on real data; "file" that the model came
+    quantised: then there are no errors to report, unless samples were given.
     """
 
     source: Source
@@ -71,7 +73,7 @@ class Report:
         if self.source == "file":
             return "the model came quantised: its own parameters are kept"
         if self.source == "synthetic":
-            return "ranges were NOT measured on real data (synthetic inputs): give --calibration for real accuracy"
+            return "ranges were NOT measured on real data but on synthetic inputs: give --calibration"
         return f"ranges measured on {self.samples} calibration samples"
 
     def to_json(self) -> dict[str, Any]:

@@ -6,24 +6,38 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tinycompile.ir import Array, DType, Graph, Op, Quant, Tensor
-from tinycompile.quantize.constants import kept_bias, quantized_bias, quantized_weights
+from tinycompile.ops.instance_norm import InstanceNorm
+from tinycompile.quantize.constants import (
+    accumulator_quant,
+    fine_quant,
+    kept_bias,
+    quantized_bias,
+    quantized_weights,
+)
 
 
 def integer_graph(graph: Graph, quants: Mapping[str, Quant]) -> Graph:
     """``graph`` with int8 activations and weights and int32 biases; ``quants`` names every float activation.
 
-    Each op gets weights and bias of its own where it shares them with another op: their scales depend on its input.
+    An op that shares a constant with another gets its own, unless both need the same integers.
     """
     tensors = {name: _activation(t, quants.get(name)) for name, t in graph.tensors.items()}
-    shared = {name for name, users in graph.consumers().items() if len(users) > 1}
+    taken: dict[str, Tensor] = {name: tensors[name] for name in quants}
     ops = []
     for op in graph.ops:
         for constant in _constants(op, graph, quants):
-            name = f"{constant.name}.{op.name}" if constant.name in shared else constant.name
+            name = constant.name
+            if taken.setdefault(name, constant) != constant or _is_shared_bias(op, name, graph):
+                name = f"{constant.name}.{op.name}"
             op = replace(op, inputs=tuple(name if n == constant.name else n for n in op.inputs))
             tensors[name] = replace(constant, name=name)
         ops.append(op)
     return graph.with_ops(ops, tensors)
+
+
+def _is_shared_bias(op: Op, name: str, graph: Graph) -> bool:
+    """Biases are corrected op by op, so no two ops share one."""
+    return op.role(op.inputs.index(name)) == "bias" and len(graph.consumers()[name]) > 1
 
 
 def _activation(tensor: Tensor, quant: Quant | None) -> Tensor:
@@ -39,26 +53,26 @@ def _constants(op: Op, graph: Graph, quants: Mapping[str, Quant]) -> list[Tensor
     weights, bias = roles.get("weight"), roles.get("bias")
     if weights is None:
         return []
-    scale = input_quant(op, graph, quants).scalar
+    name = next(n for i, n in enumerate(op.inputs) if op.role(i) == "activation")
+    scale = (quants.get(name) or graph.tensors[name].q).scalar
     integers = quantized_weights(weights, scale, None if bias is None else bias.real)
     if bias is None:
         return [integers]
-    if kept_bias(bias, scale, integers):
-        exact = Quant(tuple(scale * s for s in integers.q.scale), 0, integers.q.axis)
-        return [integers, replace(bias, quant=exact)]
-    return [integers, quantized_bias(bias.name, bias.real, scale, integers)]
+    quant = _bias_quant(op, scale, integers, bias.real)
+    if kept_bias(bias, quant):
+        return [integers, replace(bias, quant=quant)]
+    return [integers, quantized_bias(bias.name, bias.real, quant)]
 
 
-def input_quant(op: Op, graph: Graph, quants: Mapping[str, Quant]) -> Quant:
-    """The quantisation of the activation that an op with weights reads."""
-    name = next(n for i, n in enumerate(op.inputs) if op.role(i) == "activation")
-    return quants[name] if name in quants else graph.tensors[name].q
+def _bias_quant(op: Op, input_scale: float, weights: Tensor, real: Array) -> Quant:
+    """What one unit of an op's bias is worth."""
+    return fine_quant(real) if isinstance(op, InstanceNorm) else accumulator_quant(input_scale, weights)
 
 
 def with_bias(graph: Graph, op: Op, real: Array) -> tuple[Op, Tensor]:
     """``op`` of an int8 graph with this bias (real values), added where it has none, and the bias."""
     names = {op.role(i): name for i, name in enumerate(op.inputs)}
-    scale = graph.tensors[names["activation"]].q.scalar
     name = names.get("bias", f"{op.name}.bias")
     changed = op if "bias" in names else replace(op, inputs=(*op.inputs, name))
-    return changed, quantized_bias(name, real, scale, graph.tensors[names["weight"]])
+    scale, weights = graph.tensors[names["activation"]].q.scalar, graph.tensors[names["weight"]]
+    return changed, quantized_bias(name, real, _bias_quant(op, scale, weights, real))

@@ -18,8 +18,8 @@ SEED = 20240229
 def synthetic_samples(graph: Graph, recipe: Recipe) -> Samples:
     """``COUNT`` smooth random fields with some noise, each stretched over the input's assumed range.
 
-    The range is the recipe's ``input_range``; else what the input's quantisation holds, where the file states one;
-    else 0 .. 1 for images (four axes, 1, 3 or 4 channels), and -1 .. 1.
+    The range is the recipe's ``input_range``; else what the input's quantisation holds, where the file states
+    one; else 0 .. 1 for images (four axes, 1, 3 or 4 channels), and -1 .. 1.
     """
     rng = np.random.default_rng(SEED)
     inputs = {}

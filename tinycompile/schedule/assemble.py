@@ -11,9 +11,7 @@ from tinycompile.schedule.program import Call, Loop, Program, Span, View
 from tinycompile.schedule.stages import Patch, Run
 
 
-def assemble(
-    graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement
-) -> Program:
+def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement) -> Program:
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
@@ -57,9 +55,7 @@ class _Frame:
         if not run.patches:
             (op,) = run.ops
             inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
-            return Call(
-                op, self.kernels[op.name], inputs, self.view(op.output), self.offsets.get(scratch_name(op))
-            )
+            return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.offsets.get(scratch_name(op)))
         return Loop(tuple(tuple(self.call(run, p, i) for i in range(len(run.ops))) for p in run.patches))
 
     def call(self, run: Run, patch: Patch, index: int) -> Call:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from tinycompile.backends import Kernel, candidates
+from tinycompile.boards import Board
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
@@ -18,9 +18,6 @@ from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Run, Stage
-
-if TYPE_CHECKING:
-    from tinycompile.boards import Board
 
 Preference = Callable[[Kernel, Op, IO, str], tuple[int, ...]]
 
@@ -66,36 +63,34 @@ class Candidate:
         return str(self.stage) if self.stage else "layer by layer"
 
 
-def candidate(
-    graph: Graph,
-    runs: Sequence[Run],
-    board: Board,
-    prefer: Preference,
-    stage: Stage | None = None,
-) -> Candidate | None:
-    """The candidate with the kernels that ``prefer`` ranks first; None where an op in a stage has none.
+def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | None = None) -> list[Candidate]:
+    """These runs with the fastest kernels, and, where they differ, with those that need the least scratch.
 
-    Raises UnsupportedOp, naming all of them, where ops have no kernel at all on the board's core.
+    None at all where an op of a stage has no kernel for windows. Raises UnsupportedOp, naming all of them,
+    where ops have no kernel on the board's core.
     """
-    kernels: dict[str, Kernel] = {}
-    missing: list[Unsupported] = []
-    for run in runs:
-        for index, op in enumerate(run.ops):
-            if op.alias:
-                continue
-            io = graph.io(op)
-            rows = candidates(op, io, board.features)
-            able = [row for row in rows if not run.patches or _works_on_windows(row, graph, run, index)]
-            if able:
-                kernels[op.name] = min(able, key=lambda row: prefer(row, op, io, board.core))
-            elif rows:
-                return None
-            else:
-                missing.append(_unsupported(op, io))
+    ops = [op for op in graph.ops if not op.alias]
+    rows = {op.name: candidates(op, graph.io(op), board.features) for op in ops}
+    missing = [_unsupported(op, graph.io(op)) for op in ops if not rows[op.name]]
     if missing:
         raise UnsupportedOp(missing, where=graph.name)
+    for run in runs:
+        if run.patches:
+            rows |= {op.name: _rows_for_windows(rows[op.name], graph, run, i) for i, op in enumerate(run.ops)}
+    if not all(rows.values()):
+        return []
+    chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
+    return [_candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
+
+
+def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | None) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
     return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
+
+
+def _first(rows: Sequence[Kernel], prefer: Preference, op: Op, graph: Graph, board: Board) -> Kernel:
+    io = graph.io(op)
+    return min(rows, key=lambda row: prefer(row, op, io, board.core))
 
 
 def fastest(kernel: Kernel, op: Op, io: IO, core: str) -> tuple[int, ...]:
@@ -113,13 +108,12 @@ def _unsupported(op: Op, io: IO) -> Unsupported:
     return Unsupported(op.name, type(op).__name__, f"no kernel computes it on {types}")
 
 
-def _works_on_windows(kernel: Kernel, graph: Graph, run: Run, index: int) -> bool:
-    """Whether a kernel is told the pitch of every image it touches, and fits each patch."""
+def _rows_for_windows(rows: Sequence[Kernel], graph: Graph, run: Run, index: int) -> tuple[Kernel, ...]:
+    """The kernels that are told the pitch of every image they touch, and fit each patch."""
     images = [i for i, t in enumerate(graph.io(run.ops[index]).activations) if len(t.shape) == 4]
     needed = {"out_pitch", *(f"in{i}_pitch" for i in images)}
-    if not needed <= set(kernel.arguments):
-        return False
-    return all(kernel.fits(p.ops[index], p.io(graph, index)) for p in run.patches)
+    told = [row for row in rows if needed <= set(row.arguments)]
+    return tuple(row for row in told if all(row.fits(p.ops[index], p.ios[index]) for p in run.patches))
 
 
 def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> int:
@@ -127,7 +121,7 @@ def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> i
     for run in runs:
         for index, op in enumerate(run.ops):
             if run.patches:
-                calls = ((p.ops[index], p.io(graph, index)) for p in run.patches)
+                calls = ((p.ops[index], p.ios[index]) for p in run.patches)
                 total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
             elif not op.alias:
                 total += kernel_cycles(op, graph.io(op), kernels[op.name], core)

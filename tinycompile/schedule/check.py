@@ -30,9 +30,7 @@ def _misplaced(problem: Problem, placement: Placement) -> list[str]:
         if offset % buffer.align:
             found.append(f"{buffer.name} at {offset} is not aligned to {buffer.align}")
         if offset < 0 or offset + buffer.size > placement.height:
-            found.append(
-                f"{buffer.name}, {buffer.size} bytes at {offset}, leaves the arena of {placement.height}"
-            )
+            found.append(f"{buffer.name}, {buffer.size} bytes at {offset}, leaves the arena of {placement.height}")
     return found
 
 

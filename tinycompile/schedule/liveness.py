@@ -15,7 +15,7 @@ from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
-from tinycompile.schedule.stages import Run
+from tinycompile.schedule.stages import Patch, Run
 
 ARENA_ALIGN = 16
 ALIGN = 4
@@ -69,7 +69,7 @@ def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
     size = kernel.scratch(op, graph.io(op))
     if not run.patches or size == 0:
         return size
-    return max(1, *(kernel.scratch(p.ops[index], p.io(graph, index)) for p in run.patches))
+    return max(1, *(kernel.scratch(p.ops[index], p.ios[index]) for p in run.patches))
 
 
 def steps(run: Run) -> int:
@@ -137,9 +137,7 @@ def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator
 def _patch_bytes(graph: Graph, run: Run, name: str) -> int:
     tensor = graph.tensors[name]
     return (
-        max(p.windows[name].height * p.windows[name].width for p in run.patches)
-        * tensor.channels
-        * tensor.dtype.size
+        max(p.windows[name].height * p.windows[name].width for p in run.patches) * tensor.channels * tensor.dtype.size
     )
 
 
@@ -183,13 +181,15 @@ def _patch_lags(graph: Graph, run: Run, index: int, kernel: Kernel) -> dict[str,
     op = run.ops[index]
     if op.output not in run.inside:
         return {}
-    found: dict[str, int] | None = None
-    for patch in run.patches:
-        lags = _lags(patch.ops[index], patch.io(graph, index), kernel, {n: n for n in op.inputs})
-        pairs = list(zip(op.inputs, patch.reads[index], strict=True))
-        dense = {
-            n for n in lags if n in run.inside and all(w == patch.windows[n] for m, w in pairs if m == n)
-        }
-        known = found if found is not None else lags
-        found = {n: max(lags[n], known[n]) for n in known if n in dense}
-    return found or {}
+    dense = [n for n in dict.fromkeys(op.inputs) if n in run.inside and all(_dense(p, index, n) for p in run.patches)]
+    if not dense:
+        return {}
+    own = {name: name for name in op.inputs}
+    lags = [_lags(p.ops[index], p.ios[index], kernel, own) for p in run.patches]
+    return {name: max(found[name] for found in lags) for name in dense if all(name in found for found in lags)}
+
+
+def _dense(patch: Patch, index: int, name: str) -> bool:
+    """Whether op ``index`` reads all that the patch holds of a tensor, each time that it reads it."""
+    pairs = zip(patch.ops[index].inputs, patch.reads[index], strict=True)
+    return all(window == patch.windows[name] for read, window in pairs if read == name)

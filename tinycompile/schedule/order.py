@@ -80,10 +80,7 @@ class _Lattice:
         self.kept = frozenset(kept)
         self.start = sum(sizes[name] for name in dict.fromkeys(given))
         # No order does better than its hungriest task alone, or than what stands at the start and the end.
-        alone = [
-            sum(sizes[r] for r in dict.fromkeys(t.reads)) + self._grows(i, self.all)
-            for i, t in enumerate(tasks)
-        ]
+        alone = [sum(sizes[r] for r in dict.fromkeys(t.reads)) + self._grows(i, self.all) for i, t in enumerate(tasks)]
         self.floor = max([self.start, sum(sizes[name] for name in self.kept), *alone])
 
     def _grows(self, i: int, done: int) -> int:

@@ -1,14 +1,16 @@
 """Addresses in the arena: buffers with lifetimes packed into as few bytes as possible.
 
-A placement can always be pushed down until every buffer rests on the ground or on another one, so it is
-enough to add buffers one by one, in the order of their offsets, each at the lowest offset that the ones
-before it leave (canonical placements). Two buffers that live at the same time are apart by ``gap[i, j]``
-bytes when ``i`` comes before ``j``: the size of ``i``, or, where an operator may work in place, only the
-lag between output and input. That one matrix is all the search knows about time, so in-place operators
-cost it nothing.
+A placement can always be pushed down until every buffer rests on the ground or on another one. Such a
+canonical placement is settled by saying, for every two buffers that live at the same time, which of them
+is lower: offsets are then longest paths. ``gap[i, j]`` is the bytes from the start of ``i`` to that of
+``j`` when ``i`` is lower: the size of ``i``, or, where an operator may work in place, only the lag
+between output and input. That one matrix is all the search knows about time, so in-place operators cost
+it nothing.
 
-The search starts from greedy placements, stops at the lower bound, and counts nodes instead of seconds,
-so the same problem gives the same addresses on every machine.
+The search asks whether a height is possible and fixes pairs: those that leave no choice follow from paths
+from the ground and to the ceiling, the tightest of the rest is tried both ways. It starts at the lower
+bound, and halves the distance to the best placement known, first a greedy one. It counts nodes instead of
+seconds, so the same problem gives the same addresses on every machine.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from numpy.typing import NDArray
 
 from tinycompile.errors import InternalError
 
-NODES = 20_000
+NODES = 3000
+PAIRS = 12_000_000
+"""Search at most ``NODES`` nodes, and fewer where a node has many pairs of buffers to look at."""
 ROUNDS = 60
 _APART = -(1 << 60)
 
@@ -98,21 +102,21 @@ class Placement:
     bound: int
 
 
-def solve(problem: Problem, *, nodes: int = NODES) -> Placement:
-    """Place all buffers; after ``nodes`` nodes of branch and bound, return the best placement so far."""
+def solve(problem: Problem, *, nodes: int | None = None) -> Placement:
+    """Place all buffers; after ``nodes`` nodes of the search, return the best placement so far."""
     if not problem.buffers:
         return Placement({}, 0, True, 0)
+    if nodes is None:
+        nodes = min(NODES, PAIRS // len(problem.buffers) ** 2)
     instance = _Instance.of(problem)
     bound = instance.bound()
-    target = max(bound, (problem.capacity or 0) // instance.unit)
-    best = _greedy(instance, target)
-    proved = instance.height(best) <= bound
-    if instance.height(best) > target and not _hopeless(problem, bound * instance.unit):
-        best, exhausted = _branch_and_bound(instance, best, target, nodes)
-        proved = exhausted or instance.height(best) <= bound
+    enough = max(bound, (problem.capacity or 0) // instance.unit)
+    best = _greedy(instance, enough)
+    if instance.height(best) > enough and (problem.capacity is None or enough > bound):
+        best, bound = _search(instance, best, bound, enough, nodes)
     height = instance.height(best)
     offsets = {b.name: int(o) * instance.unit for b, o in zip(problem.buffers, best, strict=True)}
-    return Placement(offsets, height * instance.unit, proved, (height if proved else bound) * instance.unit)
+    return Placement(offsets, height * instance.unit, height == bound, bound * instance.unit)
 
 
 def lower_bound(problem: Problem) -> int:
@@ -128,11 +132,6 @@ def _check_overlap(overlap: Overlap, by_name: dict[str, Buffer]) -> None:
         raise InternalError(f"{overlap} names a buffer that is not there")
     if not above.start < below.start == above.stop - 1:
         raise InternalError(f"{overlap}: the input must die in the step in which the output is born")
-
-
-def _hopeless(problem: Problem, bound: int) -> bool:
-    """Not even the lower bound fits: searching on would only refine by how much it does not."""
-    return problem.capacity is not None and bound > problem.capacity
 
 
 @dataclass(frozen=True)
@@ -268,76 +267,91 @@ def _lowest(taken: Iterator[tuple[int, int]], align: int) -> int:
     return offset
 
 
+def _search(instance: _Instance, best: Ints, bound: int, enough: int, nodes: int) -> tuple[Ints, int]:
+    """A placement as high as ``enough`` or the lowest found, and the bound, raised by what was refuted."""
+    decision = _Decision(instance)
+    low, ceiling, proving = bound, enough, True
+    while instance.height(best) > max(low, enough) and nodes > 0:
+        share = max(nodes // 3, 1)
+        found, settled, used = decision.place(ceiling, share)
+        nodes -= used
+        if found is not None:
+            best = found
+        else:
+            low, proving = ceiling + 1, proving and settled
+            bound = low if proving else bound
+        ceiling = (low + instance.height(best) - 1) // 2
+    return best, min(bound, instance.height(best))
+
+
 @dataclass
 class _Node:
-    """A partial placement: offsets of what is placed, lowest offsets of what is not, and what to try next."""
+    """Pairs decided so far (``lower[i, j]``: ``i`` lies below ``j``), and the paths that follow from them."""
 
-    lowest: Ints
-    placed: NDArray[np.bool_]
-    last: tuple[int, int]  # offset and rank of the buffer placed last
-    todo: list[int]
-
-
-def _branch_and_bound(instance: _Instance, best: Ints, target: int, nodes: int) -> tuple[Ints, bool]:
-    """Depth-first over canonical placements; returns the best, and whether all were covered."""
-    search = _Search(instance)
-    limit = instance.height(best)
-    count = len(best)
-    root = _Node(np.zeros(count, np.int64), np.zeros(count, np.bool_), (0, -1), [])
-    root.todo = search.candidates(root, limit)
-    stack = [root]
-    while stack:
-        node = stack[-1]
-        if not node.todo:
-            stack.pop()
-            continue
-        if nodes == 0:
-            return best, False
-        nodes -= 1
-        child = search.place(node, node.todo.pop())
-        if child.placed.all():
-            if instance.height(child.lowest) < limit:
-                best, limit = child.lowest, instance.height(child.lowest)
-            if limit <= target:
-                return best, False
-            continue
-        child.todo = search.candidates(child, limit)
-        stack.append(child)
-    return best, True
+    lower: NDArray[np.bool_]
+    offset: Ints  # longest path from the ground: no buffer can start lower
+    rest: Ints  # longest path to the ceiling: units needed from the start of each buffer up
 
 
-class _Search:
-    """What stays the same through a search: the instance, its cliques, the order among equal offsets."""
+class _Decision:
+    """Is there a placement within a height? Depth first over pairs of buffers that live at the same time."""
 
     def __init__(self, instance: _Instance) -> None:
-        self.instance = instance
+        self.gap, self.size, self.align = instance.gap, instance.size, instance.align
+        self.meet = instance.gap > _APART
         self.cliques = instance.cliques()
-        # An output comes before the input it overlaps at the same offset: the later born has the lower rank.
-        self.rank = np.empty(len(instance.size), np.int64)
-        self.rank[np.lexsort((np.arange(len(self.rank)), -instance.start))] = np.arange(len(self.rank))
+        self.weight = (self.cliques * self.size).sum(1)
 
-    def place(self, node: _Node, i: int) -> _Node:
-        """The node with buffer ``i`` added at its lowest offset."""
-        offset = int(node.lowest[i])
-        pushed = offset + self.instance.gap[i]
-        pushed += -pushed % self.instance.align
-        placed = node.placed.copy()
-        placed[i] = True
-        lowest = np.where(placed, node.lowest, np.maximum(node.lowest, pushed))
-        return _Node(lowest, placed, (offset, int(self.rank[i])), [])
+    def place(self, height: int, nodes: int) -> tuple[Ints | None, bool, int]:
+        """Offsets within ``height`` or None; whether the answer is certain; nodes used."""
+        count = len(self.size)
+        stack = [_Node(np.zeros((count, count), np.bool_), np.zeros(count, np.int64), self.size.copy())]
+        for used in range(1, nodes + 1):
+            node = stack.pop()
+            if self.follow(node, height):
+                pair = self.open_pair(node, height)
+                if pair is None:
+                    return node.offset, True, used
+                for i, j in (pair[::-1], pair):
+                    lower = node.lower.copy()
+                    lower[i, j] = True
+                    stack.append(_Node(lower, node.offset, node.rest))
+            if not stack:
+                return None, True, used
+        return None, False, nodes
 
-    def candidates(self, node: _Node, limit: int) -> list[int]:
-        """What may come next, best last; empty where nothing below ``limit`` can come of this node."""
-        free = ~node.placed
-        floor = np.where(free, np.maximum(node.lowest, node.last[0]), -_APART)
-        tops = np.where(free, node.lowest + self.instance.size, -_APART)
-        waiting = self.cliques & free
-        ends = np.where(waiting, floor, -_APART).min(1) + (waiting * self.instance.size).sum(1)
-        full = waiting.any(1)
-        if ends[full].max() >= limit or (floor + self.instance.size)[free].max() >= limit:
-            return []
-        # Where another buffer would fit whole below this one, that one goes first: moving it down is free.
-        after = (node.lowest > node.last[0]) | ((node.lowest == node.last[0]) & (self.rank > node.last[1]))
-        rows = np.flatnonzero(free & after & (node.lowest < tops.min()))
-        press = np.where(waiting[:, rows], ends[:, None], 0).max(0)
-        return [int(i) for i in rows[np.lexsort((self.instance.size[rows], press))]]
+    def follow(self, node: _Node, height: int) -> bool:
+        """Decide all pairs that leave no choice within ``height``; False where some pair fits neither way."""
+        while self.lengthen(node, height):
+            too_high = self.meet & (node.offset[:, None] + self.gap + node.rest > height)
+            forced = too_high.T & ~node.lower
+            if (too_high & (too_high.T | node.lower)).any():
+                return False
+            if not forced.any():
+                return True
+            node.lower = node.lower | forced
+        return False
+
+    def lengthen(self, node: _Node, height: int) -> bool:
+        """Bring the paths up to date; False where one, or a stack of buffers all apart, is too high."""
+        while (node.offset + node.rest).max() <= height:
+            offset = np.maximum(node.offset, np.where(node.lower, node.offset[:, None] + self.gap, 0).max(0))
+            offset += -offset % self.align
+            rest = np.maximum(node.rest, np.where(node.lower, self.gap + node.rest, 0).max(1))
+            if (offset == node.offset).all() and (rest == node.rest).all():
+                ground = np.where(self.cliques, offset, height).min(1)
+                above = np.where(self.cliques, rest - self.size, height).min(1)
+                return bool((ground + self.weight + above).max() <= height)
+            node.offset, node.rest = offset, rest
+        return False
+
+    def open_pair(self, node: _Node, height: int) -> tuple[int, int] | None:
+        """The pair that collides at the lowest offsets and has the least room, the roomier way round."""
+        apart = node.offset[:, None] + self.gap <= node.offset
+        collide = self.meet & ~apart & ~apart.T
+        if not collide.any():
+            return None
+        room = height - (node.offset[:, None] + self.gap + node.rest)
+        tightness = np.where(collide, 4 * np.maximum(room, room.T) + np.minimum(room, room.T), -_APART)
+        i, j = (int(k) for k in np.unravel_index(tightness.argmin(), tightness.shape))
+        return (i, j) if room[i, j] >= room[j, i] else (j, i)

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from itertools import islice
+from typing import Literal
 
+from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
-from tinycompile.schedule.candidate import Candidate, Preference, candidate, fastest, leanest
+from tinycompile.schedule.candidate import Candidate, variants
+from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Stage, members, staged, whole
-
-if TYPE_CHECKING:
-    from tinycompile.boards import Board
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
 CUTS = 8
-GRIDS = (*((n, 1) for n in range(2, 9)), *((n, n) for n in range(2, 9)))
+GRIDS = (tuple((n, 1) for n in range(2, 9)), tuple((n, n) for n in range(2, 9)))
+"""Strips and tiles, each from coarse to fine: finer grids compute more twice and hold less."""
+ENOUGH = 2
+"""Grids of a kind that may fit, after which no finer one is tried for the fewest cycles."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,14 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     search = _Search(goal.least, available)
     probes: list[Candidate] = []
     if goal.stage is not None:
-        search.consider([_forced(graph, board, goal.stage)])
+        search.consider(_forced(graph, board, goal.stage))
     else:
-        search.consider(_layerwise(graph, board))
+        search.consider(variants(graph, whole(graph), board))
         if search.best is None or goal.least == "sram":
             probes = _probes(graph, board)
-            search.consider(_patched(probes, board, available))
+            search.consider(_patched(probes, board, goal, available))
     if search.best is None:
-        raise _does_not_fit(search, graph, board.name, probes)
+        raise _does_not_fit(search, board, probes)
     return search.best.program()
 
 
@@ -98,18 +101,10 @@ class _Search:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _layerwise(graph: Graph, board: Board) -> Iterator[Candidate]:
-    """One op after the other, with the fastest kernels, and with those that need the least scratch."""
-    for prefer in (fastest, leanest):
-        found = candidate(graph, whole(graph), board, prefer)
-        if found is not None:
-            yield found
-
-
-def _forced(graph: Graph, board: Board, stage: Stage) -> Candidate:
-    """The candidate with the stage that the caller asked for; UsageError where there is none."""
-    found = _staged(graph, board, stage, fastest)
-    if found is None:
+def _forced(graph: Graph, board: Board, stage: Stage) -> list[Candidate]:
+    """The candidates with the stage that the caller asked for; UsageError where there are none."""
+    found = _staged(graph, board, stage)
+    if not found:
         raise UsageError(
             f"{stage}: these ops cannot be computed in patches",
             where=graph.name,
@@ -118,19 +113,23 @@ def _forced(graph: Graph, board: Board, stage: Stage) -> Candidate:
     return found
 
 
-def _patched(probes: Iterable[Candidate], board: Board, available: int) -> Iterator[Candidate]:
-    """Every grid that may fit, for the stages that ``probes`` have shown to be possible."""
+def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
+    """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
     for probe in probes:
         assert probe.stage is not None
-        for grid in GRIDS:
-            stage = replace(probe.stage, grid=grid)
-            rough = _staged(probe.graph, board, stage, leanest, probe=True)
-            if rough is None or rough.bound > available:
-                continue
-            for prefer in (fastest, leanest):
-                found = _staged(probe.graph, board, stage, prefer)
-                if found is not None and found.bound <= available:
-                    yield found
+        for kind in GRIDS:
+            stages = (replace(probe.stage, grid=grid) for grid in kind)
+            found = (_fitting(probe.graph, board, stage, available) for stage in stages)
+            some = (candidates for candidates in found if candidates)
+            for candidates in islice(some, ENOUGH if goal.least == "cycles" else None):
+                yield from candidates
+
+
+def _fitting(graph: Graph, board: Board, stage: Stage, available: int) -> list[Candidate]:
+    """The candidates of a stage with bounds that fit; a probe tells quickly where there are none."""
+    if all(c.bound > available for c in _staged(graph, board, stage, probe=True)):
+        return []
+    return [c for c in _staged(graph, board, stage) if c.bound <= available]
 
 
 def _probes(graph: Graph, board: Board) -> list[Candidate]:
@@ -145,8 +144,8 @@ def _probes(graph: Graph, board: Board) -> list[Candidate]:
         ops = members(graph, Stage(op.output, (1, 1))) if len(out.shape) == 4 else None
         if ops is None or stuck.intersection(o.name for o in ops):
             continue
-        stage = Stage(op.output, (min(GRIDS[-1][0], out.hw[0]), min(GRIDS[-1][1], out.hw[1])))
-        found += [c for c in (_staged(graph, board, stage, leanest, probe=True),) if c is not None]
+        stage = Stage(op.output, (min(GRIDS[1][-1][0], out.hw[0]), min(GRIDS[1][-1][1], out.hw[1])))
+        found += _staged(graph, board, stage, probe=True)[-1:]
     return sorted(found, key=lambda c: c.bound)[:CUTS]
 
 
@@ -155,36 +154,47 @@ def _can_be_cut(graph: Graph, op: Op) -> bool:
     return len(io.out.shape) == 4 and op.restrict(io, Window.whole(io.out.hw)) is not None
 
 
-def _staged(
-    graph: Graph, board: Board, stage: Stage, prefer: Preference, *, probe: bool = False
-) -> Candidate | None:
+def _staged(graph: Graph, board: Board, stage: Stage, *, probe: bool = False) -> list[Candidate]:
     runs = staged(graph, stage, probe=probe)
-    return candidate(graph, runs, board, prefer, stage) if runs is not None else None
+    return variants(graph, runs, board, stage) if runs is not None else []
 
 
-def _does_not_fit(search: _Search, graph: Graph, board: str, probes: Sequence[Candidate]) -> DoesNotFit:
-    """The error that carries the nearest miss: what was placed, or a stage whose bound is lower."""
-    from tinycompile.boards import all_boards
-
-    placed = min(search.missed, key=lambda c: c.bound)
-    nearest = min([placed, *probes], key=lambda c: c.bound)
-    needed = placed.placement.height if nearest is placed else nearest.bound
+def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) -> DoesNotFit:
+    """The error that carries the nearest miss: the least that was tried, or the finest of the best stages."""
+    layers = search.missed[0]
+    finest = [c for probe in probes[:1] if probe.stage for c in _staged(layers.graph, board, probe.stage)]
+    nearest = min([*search.missed, *finest], key=lambda c: c.bound)
+    needed = nearest.placement.height
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]
-    tried = f"{nearest} would need {needed:,} bytes" if nearest.stage else "a smaller input or fewer channels"
+    tried = "a smaller input or fewer channels"
+    if nearest.stage:
+        tried = f"{replace(nearest.stage, until=_short(nearest.stage.until))} would need {needed:,} bytes"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
-        f"{graph.name} does not fit {board}",
+        f"{layers.graph.name} does not fit {board.name}",
         memory="SRAM",
         needed=needed,
         available=search.available,
-        peak=_peak(placed.program()),
+        peak=_peak(layers.program()),
         hint=tried + boards,
     )
 
 
 def _peak(program: Program) -> str:
-    """The step with most bytes in use, in words."""
+    """The step with most bytes in use, in words: ``conv_2: input 96x96x16 (147,456 bytes), output ...``."""
     step = program.peak_step
     call = program.flat[step]
-    used = ", ".join(f"{s.name} ({s.size:,} bytes)" for s in program.alive(step))
-    return f"{call.op.name}: {used}"
+    owner = roots(program.graph)
+    roles = {owner[view.tensor]: "input" for view in call.inputs} | {owner[call.output.tensor]: "output"}
+    found = []
+    for span in program.alive(step):
+        tensor = program.graph.tensors.get(span.name)
+        extents = " " + "x".join(map(str, tensor.shape[1:])) if tensor is not None else ""
+        role = roles.get(span.name, "kept for later" if tensor is not None else "scratch")
+        found.append(f"{role}{extents} ({span.size:,} bytes)")
+    return f"{_short(call.op.name)}: {', '.join(found)}"
+
+
+def _short(name: str, length: int = 48) -> str:
+    """Converters concatenate names; their end tells more than their start."""
+    return name if len(name) <= length else f"...{name[-length:]}"

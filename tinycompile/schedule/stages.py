@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from tinycompile.ir import IO, Graph, Op, Pair, Tensor, Window
+from tinycompile.ir import IO, Cut, Graph, Op, Pair, Tensor, Window
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,8 @@ class Patch:
     """For each op, the window of each of its inputs; None for constants and for what is read whole."""
     windows: Mapping[str, Window]
     """The part of each tensor that exists in this iteration; it holds all windows that are read from it."""
-
-    def io(self, graph: Graph, index: int) -> IO:
-        """The tensors of op ``index`` with the extents of this patch."""
-        op = self.ops[index]
-        io = graph.io(op)
-        pairs = zip(io.inputs, self.reads[index], strict=True)
-        inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
-        return replace(io, inputs=inputs, out=_part(io.out, self.windows[op.output]))
+    ios: tuple[IO, ...]
+    """For each op, its tensors with the extents of this patch."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +73,13 @@ def whole(graph: Graph) -> tuple[Run, ...]:
 def staged(graph: Graph, stage: Stage, *, probe: bool = False) -> tuple[Run, ...] | None:
     """The graph with the stage as one run; None where its ops cannot be cut that way.
 
-    A ``probe`` has only the patch in the middle, usually the largest: enough to judge the memory it takes.
+    A ``probe`` has only one large patch in the middle: enough to judge the memory it takes.
     """
     ops = members(graph, stage)
     if ops is None:
         return None
     cells = grid_cells(graph.tensors[stage.until], stage.grid)
-    patches = _patches(graph, ops, cells[len(cells) // 2 :][:1] if probe else cells)
+    patches = _patches(graph, ops, _middle(cells) if probe else cells)
     if patches is None:
         return None
     names = {op.name for op in ops}
@@ -137,6 +131,19 @@ def grid_cells(out: Tensor, grid: Pair) -> tuple[Window, ...]:
     )
 
 
+def _middle(cells: Sequence[Window]) -> Sequence[Window]:
+    """Of the largest cells the one nearest to the middle, if there are cells: with halos on all sides."""
+    if not cells:
+        return ()
+    middle = (cells[-1].bottom, cells[-1].right)
+
+    def rank(cell: Window) -> tuple[int, int]:
+        off = abs(cell.top + cell.bottom - middle[0]) + abs(cell.left + cell.right - middle[1])
+        return cell.height * cell.width, -off
+
+    return (max(cells, key=rank),)
+
+
 def _patches(graph: Graph, ops: Sequence[Op], cells: Sequence[Window]) -> tuple[Patch, ...] | None:
     """One patch for each cell; None where there are no cells or an op cannot be cut."""
     found = []
@@ -166,7 +173,15 @@ def _patch(graph: Graph, ops: Sequence[Op], window: Window) -> Patch | None:
                 known = windows.get(tensor.name, needed)
                 windows[tensor.name] = _hull(known, needed)
     cuts.reverse()
-    return Patch(tuple(c.op for c in cuts), tuple(c.windows for c in cuts), windows)
+    ios = tuple(_cut_io(graph.io(c.op), c, windows[c.op.output]) for c in cuts)
+    return Patch(tuple(c.op for c in cuts), tuple(c.windows for c in cuts), windows, ios)
+
+
+def _cut_io(io: IO, cut: Cut, window: Window) -> IO:
+    """The tensors of a restricted op with the extents of their windows."""
+    pairs = zip(io.inputs, cut.windows, strict=True)
+    inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
+    return replace(io, inputs=inputs, out=_part(io.out, window))
 
 
 def _hull(one: Window, other: Window) -> Window:

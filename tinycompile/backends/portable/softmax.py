@@ -20,7 +20,15 @@ def arg_max_numbers(op: ArgMax, io: IO) -> Mapping[str, Any]:
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
+        "softmax_tflite", Softmax, "portable/softmax_tflite.c.j2",
+        sources=("include/tc_softmax.h",),
+        fits=lambda op, io: op.is_tflite(io),
+        pack=lambda op, io: {"exponentials": op.ratio(io).exponentials},
+        cycles={"ops": 9, "call": 300},
+    ),
+    Kernel(
         "softmax", Softmax, "portable/softmax.c.j2",
+        fits=lambda op, io: not op.is_tflite(io),
         pack=lambda op, io: {"exponentials": op.ratio(io).table},
         cycles={"ops": 9, "call": 40},
     ),

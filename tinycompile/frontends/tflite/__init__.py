@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers the operators
-    elementwise, linear, movement, pooling, selection,
-)  # fmt: skip
 from tinycompile.errors import ImportFailed
+from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers the operators
+    elementwise,
+    linear,
+    movement,
+    pooling,
+    selection,
+)  # fmt: skip
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.node import Rejected
 from tinycompile.frontends.tflite.reader import File, parse, read

@@ -14,7 +14,8 @@ from tinycompile.frontends.tflite.fold import FOLDS
 from tinycompile.frontends.tflite.node import MAX_ELEMENTS, FileTensor, Node, Rejected
 from tinycompile.frontends.tflite.reader import File
 from tinycompile.frontends.tflite.registry import IMPORTERS
-from tinycompile.ir import Array, DType, Graph, Op, Port, Quant, Shape, Tensor, verify
+from tinycompile.ir import Array, DType, Graph, Op, Port, Quant, Rounding, Shape, Tensor, verify
+from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.unary import Unary
 
@@ -47,14 +48,17 @@ class Builder:
         self._op_names: set[str] = set()
         self._written = {i for node in file.nodes for i in node.outputs}
         self.quantized = any(
-            file.tensors[i].type in (*BYTES, "int16") and file.tensors[i].scales for i in self._written
+            file.tensors[i].type in (*BYTES, "int16") and file.tensors[i].scales
+            for i in self._written.union(file.inputs) - {-1}
         )
         for index in file.inputs:
             self._add_input(index, input_shapes)
         unknown = set(input_shapes) - set(self.ports)
         if unknown:
             raise ImportFailed(
-                f"has no input {min(unknown)!r}", where=file.name, hint=f"its inputs are: {', '.join(self.ports)}"
+                f"has no input {min(unknown)!r}",
+                where=file.name,
+                hint=f"its inputs are: {', '.join(self.ports)}",
             )
 
     # Inputs
@@ -179,14 +183,16 @@ class Builder:
         self.tensors[name] = Tensor.constant(name, data, quant)
         return name
 
-    def step(self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, **attributes: Any) -> str:
+    def step(
+        self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, /, **attributes: Any
+    ) -> str:
         """Append an op whose output is not in the file, with the type and quantisation of ``like``."""
         return self._append(kind, inputs, self.fresh(hint), like.dtype, like.quant, None, attributes)
 
-    def emit(self, kind: type[Op], inputs: Sequence[str], output: int, **attributes: Any) -> None:
+    def emit(self, kind: type[Op], inputs: Sequence[str], output: int, /, **attributes: Any) -> None:
         """Append the op that writes tensor ``output`` of the file; Rejected where its declared shape differs."""
         tensor = self.file.tensors[output]
-        dtype, quant = self._type(tensor)
+        dtype, quant = self._type(tensor, kind, inputs)
         name = tensor.name if tensor.name not in self.tensors else self.fresh(tensor.name)
         if kind.moves_data and quant != self.tensors[inputs[0]].quant:
             like = self.tensors[inputs[0]]
@@ -198,10 +204,14 @@ class Builder:
         """From here on tensor ``output`` of the file is this tensor of the graph."""
         self.names[output] = name
 
-    def _type(self, tensor: FileTensor) -> tuple[DType, Quant | None]:
+    def _type(self, tensor: FileTensor, kind: type[Op], inputs: Sequence[str]) -> tuple[DType, Quant | None]:
+        """Type and quantisation of an output; only labels, moved or not, are 32-bit integers."""
         if tensor.note:
             raise Rejected(f"its output {tensor.name!r} is {tensor.note}")
-        if tensor.type in LABELS:
+        labels = kind is ArgMax or (kind.moves_data and self.tensors[inputs[0]].dtype is DType.INT32)
+        if labels != (tensor.type in LABELS):
+            raise Rejected(f"its output {tensor.name!r} is {tensor.type}")
+        if labels:
             return DType.INT32, None
         if not self.quantized and tensor.type == "float32":
             return DType.FLOAT32, None
@@ -237,7 +247,7 @@ class Builder:
         return self._graph()
 
     def _visit(self, node: Node) -> None:
-        if not self.poisoned.isdisjoint(node.inputs) and node.op in IMPORTERS:
+        if not self.poisoned.isdisjoint(node.inputs) and (node.op in IMPORTERS or node.op in FOLDS):
             self.poisoned.update(node.outputs)
             return
         try:
@@ -245,22 +255,27 @@ class Builder:
         except Rejected as reason:
             self._refuse(node, str(reason))
         except MALFORMED as problem:
-            text = problem.what if isinstance(problem, TinycompileError) else str(problem) or type(problem).__name__
+            text = (
+                problem.what
+                if isinstance(problem, TinycompileError)
+                else str(problem) or type(problem).__name__
+            )
             self._refuse(node, f"its inputs and options do not fit together ({text})")
 
     def _import(self, node: Node) -> None:
+        entry = IMPORTERS.get(node.op)
+        if entry is None and node.op not in FOLDS:
+            raise Rejected("no such operator is supported")
         for index in node.inputs:
             if index >= 0 and index not in self.names and not self.is_constant(index):
-                if self.file.tensors[index].raw is None:
-                    raise Rejected(f"reads tensor {self.file.tensors[index].name!r} before anything writes it")
+                raise Rejected(f"reads tensor {self.file.tensors[index].name!r} before anything writes it")
         for index in node.outputs:
             if index in self.names or index in self.folded:
                 raise Rejected(f"tensor {self.file.tensors[index].name!r} is written a second time")
         if self._fold(node):
             return
-        entry = IMPORTERS.get(node.op)
         if entry is None:
-            raise Rejected("no such operator is supported")
+            raise Rejected("is supported only where all its inputs are constants")
         entry.run(self, node)
 
     def _fold(self, node: Node) -> bool:
@@ -295,14 +310,17 @@ class Builder:
             raise ImportFailed("lists an input twice", where=self.file.name)
         used = {name for op in self.ops for name in (*op.inputs, op.output)} | {*inputs, *outputs}
         tensors = {n: t for n, t in self.tensors.items() if n in used}
-        rounding = "tflite" if self.quantized else "native"
-        return verify(Graph(self.file.name, inputs, outputs, tuple(self.ops), tensors, rounding, self.ports), "import")
+        rounding: Rounding = "tflite" if self.quantized else "native"
+        graph = Graph(self.file.name, inputs, outputs, tuple(self.ops), tensors, rounding, self.ports)
+        return verify(graph, "import")
 
     def _output(self, index: int) -> str:
         """Give an output's tensor the file's name for it, so that people find it; returns that name."""
         tensor = self._file_tensor(index)
         if index not in self.names:
-            raise ImportFailed(f"output {tensor.name!r} does not depend on the model's input", where=self.file.name)
+            raise ImportFailed(
+                f"output {tensor.name!r} does not depend on the model's input", where=self.file.name
+            )
         found = self.names[index]
         if found in self.ports:
             found = self._append_copy(found)

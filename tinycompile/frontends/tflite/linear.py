@@ -11,9 +11,7 @@ from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
 from tinycompile.ir import Pad, Pair, Quant, Tensor
 from tinycompile.ops.conv_2d import Conv2D
-from tinycompile.ops.conv_transpose_2d import ConvTranspose2D
 from tinycompile.ops.dense import Dense
-from tinycompile.ops.mat_mul import MatMul
 
 Clip = tuple[float, float]
 
@@ -77,7 +75,9 @@ def weights(b: Builder, index: int, channels: int, order: tuple[int, ...]) -> st
     if tensor.type in ("float32", "float16") and not b.quantized:
         return b.put(b.fresh(f"{tensor.name}/weights"), finite(values.astype(np.float32), tensor))
     if tensor.type not in ("int8", "uint8"):
-        raise Rejected(f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with")
+        raise Rejected(
+            f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with"
+        )
     return b.put(b.fresh(f"{tensor.name}/weights"), as_int8(values), _weight_quant(b, index, values.shape[0]))
 
 
@@ -93,7 +93,9 @@ def _weight_quant(b: Builder, index: int, channels: int) -> Quant:
     if len(scales) == 1:
         return Quant(scales, zero)
     if len(scales) != channels:
-        raise Rejected(f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels")
+        raise Rejected(
+            f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels"
+        )
     return Quant(scales, 0, 0)
 
 
@@ -103,7 +105,9 @@ def bias(b: Builder, index: int, x: Tensor, weight: Tensor) -> tuple[str, ...]:
         return ()
     tensor, values = b.file.tensors[index], b.constant(index, "bias")
     if values.shape != weight.shape[:1]:
-        raise Rejected(f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels")
+        raise Rejected(
+            f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels"
+        )
     name = b.fresh(f"{tensor.name}/bias")
     if not b.quantized:
         if tensor.type not in ("float32", "float16"):
@@ -115,25 +119,31 @@ def bias(b: Builder, index: int, x: Tensor, weight: Tensor) -> tuple[str, ...]:
     return (b.put(name, values, Quant(scales, 0, 0 if len(scales) > 1 else None)),)
 
 
-def _image(b: Builder, index: int) -> Tensor:
+def image(b: Builder, index: int) -> Tensor:
+    """An input of four axes; Rejected where it has others."""
     x = b.tensor(index)
     if len(x.shape) != 4:
         raise Rejected(f"its input has the shape {x.shape} instead of four axes")
     return x
 
 
-@importer("CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu")
+@importer(
+    "CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu"
+)
 def _conv_2d(b: Builder, node: Node) -> None:
     _convolution(b, node, (0, 1, 2, 3), depthwise=False)
 
 
-@importer("DEPTHWISE_CONV_2D", rule="int8 or uint8, constant weights, any depth multiplier, stride, dilation, padding")
+@importer(
+    "DEPTHWISE_CONV_2D",
+    rule="int8 or uint8, constant weights, any depth multiplier, stride, dilation, padding",
+)
 def _depthwise(b: Builder, node: Node) -> None:
     _convolution(b, node, (3, 1, 2, 0), depthwise=True)
 
 
 def _convolution(b: Builder, node: Node, order: tuple[int, ...], depthwise: bool) -> None:
-    x = _image(b, node.input(0))
+    x = image(b, node.input(0))
     w = b.tensors[weights(b, node.input(1), order[0], order)]
     if x.channels % w.shape[3] or (depthwise and w.shape[3] != 1):
         raise Rejected(f"its weights {w.shape} do not fit {x.channels} input channels")
@@ -169,39 +179,3 @@ def _fully_connected(b: Builder, node: Node) -> None:
     if node.input(2) >= 0 or fused_clip(node) != ACTIVATIONS[0][1]:
         raise Rejected("multiplies two computed tensors and has a bias or an activation")
     b.emit(MatMul, (value, w.name), node.outputs[0], transpose_b=True)
-
-
-@importer("BATCH_MATMUL", rule="two computed int8 tensors; either may be transposed")
-def _batch_matmul(b: Builder, node: Node) -> None:
-    left, right = b.tensor(node.input(0)), b.tensor(node.input(1))
-    name = left.name
-    if node.integer("AdjX"):
-        from tinycompile.ops.transpose import Transpose
-
-        rank = len(left.shape)
-        name = b.step(Transpose, (name,), f"{name}/transposed", left, perm=(*range(rank - 2), rank - 1, rank - 2))
-    b.emit(MatMul, (name, right.name), node.outputs[0], transpose_b=bool(node.integer("AdjY")))
-
-
-@importer("TRANSPOSE_CONV", rule="int8 or uint8, constant weights and output shape, any stride and padding")
-def _transpose_conv(b: Builder, node: Node) -> None:
-    x = _image(b, node.input(2))
-    w = b.tensors[weights(b, node.input(1), 0, (0, 1, 2, 3))]
-    shape = b.integers(node.input(0), "output shape")
-    if len(shape) != 4 or w.shape[3] != x.channels:
-        raise Rejected(f"its weights {w.shape} and output shape {shape} do not fit the input {x.shape}")
-    kernel: Pair = w.shape[1], w.shape[2]
-    stride = pair(node, "StrideH", "StrideW")
-    full = [(x.hw[i] - 1) * stride[i] + kernel[i] for i in (0, 1)]
-    crop = [max(full[i] - shape[1 + i], 0) for i in (0, 1)]
-    extra = [max(shape[1 + i] - full[i], 0) for i in (0, 1)]
-    if node.integer("Padding") not in (SAME, VALID) or extra[0] >= stride[0] or extra[1] >= stride[1]:
-        raise Rejected(f"its output shape {shape} does not fit the input {x.shape}")
-    before = [crop[i] // 2 for i in (0, 1)]
-    pad = Pad(before[0], before[1], crop[0] - before[0], crop[1] - before[1])
-    b.emit(
-        ConvTranspose2D, (x.name, w.name, *bias(b, node.input(3), x, w)), node.outputs[0],
-        kernel=kernel, stride=stride, pad=pad, output_pad=(extra[0], extra[1]), clip=fused_clip(node),
-    )  # fmt: skip
-
-

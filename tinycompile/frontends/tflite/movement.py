@@ -23,7 +23,9 @@ def normalized_axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
-@importer("RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to the static shape that the file declares for the output")
+@importer(
+    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to the static shape that the file declares for the output"
+)
 def _reshape(b: Builder, node: Node) -> None:
     x = b.tensor(node.input(0))
     b.emit(Reshape, (x.name,), node.outputs[0], shape=b.file.tensors[node.outputs[0]].shape)
@@ -31,7 +33,9 @@ def _reshape(b: Builder, node: Node) -> None:
 
 @importer("TRANSPOSE", rule="constant permutation")
 def _transpose(b: Builder, node: Node) -> None:
-    b.emit(Transpose, (b.operand(node.input(0)),), node.outputs[0], perm=b.integers(node.input(1), "permutation"))
+    b.emit(
+        Transpose, (b.operand(node.input(0)),), node.outputs[0], perm=b.integers(node.input(1), "permutation")
+    )
 
 
 @importer("CONCATENATION", rule="int8 tensors and constants; those of another scale are requantised first")
@@ -99,7 +103,9 @@ def _paddings(b: Builder, node: Node, rank: int) -> tuple[tuple[int, ...], tuple
     return pads[::2], pads[1::2]
 
 
-@importer("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", rule="constant size; align_corners and half_pixel_centers")
+@importer(
+    "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", rule="constant size; align_corners and half_pixel_centers"
+)
 def _resize(b: Builder, node: Node) -> None:
     size = b.integers(node.input(1), "size")
     if len(size) != 2 or not all(1 <= s <= MAX_EXTENT for s in size):

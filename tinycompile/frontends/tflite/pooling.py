@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from tinycompile.frontends.tflite.builder import Builder
-from tinycompile.frontends.tflite.linear import ACTIVATIONS, fused_clip, pair, padding
+from tinycompile.frontends.tflite.linear import ACTIVATIONS, fused_clip, padding, pair
 from tinycompile.frontends.tflite.movement import normalized_axis
 from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
 from tinycompile.ops.arg_max import ArgMax
 from tinycompile.ops.average_pool_2d import AveragePool2D
 from tinycompile.ops.max_pool_2d import MaxPool2D
-from tinycompile.ops.reduce import Reduce
 from tinycompile.ops.unary import Step, Unary
-
-KINDS = {"MEAN": "mean", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}
 
 
 @importer("AVERAGE_POOL_2D", "MAX_POOL_2D", rule="int8, any window, stride and padding, fused Relu")
@@ -29,16 +26,6 @@ def _pool(b: Builder, node: Node) -> None:
     else:
         inner = b.step(MaxPool2D, (x.name,), f"{node.name}/pool", x, kernel=kernel, stride=stride, pad=pad)
         b.emit(Unary, (inner,), output, steps=(Step("clip", clip),))
-
-
-@importer(*KINDS, rule="int8, constant axes")
-def _reduce(b: Builder, node: Node) -> None:
-    x = b.tensor(node.input(0))
-    axes = b.integers(node.input(1), "list of axes")
-    rank = len(x.shape)
-    wanted = tuple(sorted({normalized_axis(a, rank) for a in axes})) or tuple(range(rank))
-    keepdims = bool(node.integer("KeepDims"))
-    b.emit(Reduce, (x.name,), node.outputs[0], kind=KINDS[node.op], axes=wanted, keepdims=keepdims)
 
 
 @importer("ARG_MAX", rule="int8 to int32 or int64 (compiled as int32), constant axis")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite
 
+import tflite
 from tinycompile.errors import ImportFailed, TinycompileError
 from tinycompile.frontends.tflite.node import MAX_ELEMENTS, NUMPY_TYPES, FileTensor, Node, Scales
 from tinycompile.ir import Array
@@ -26,6 +26,7 @@ MAGIC = b"TFL3"
 MAX_ITEMS = 1 << 16
 """Operators, tensors or buffers of one file, and inputs of one operator."""
 MAX_RANK = 8
+MAX_NAME = 1000
 DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 """What the generated reader raises on corrupt offsets (UnicodeDecodeError is a ValueError)."""
 DAMAGED = "the file is damaged: export or download it again"
@@ -84,9 +85,10 @@ class _Reader:
 
     def _file(self) -> File:
         model = tflite.Model.GetRootAs(self._data, 0)
-        if not 1 <= self._count(model.SubgraphsLength(), "subgraphs"):
+        if not self._count(model.SubgraphsLength(), "subgraphs") >= 1:
             raise self._damaged("there is no subgraph")
-        codes = [self._code(model.OperatorCodes(i)) for i in self._range(model.OperatorCodesLength(), "operator codes")]
+        count = self._range(model.OperatorCodesLength(), "operator codes")
+        codes = [self._code(model.OperatorCodes(i)) for i in count]
         self._count(model.BuffersLength(), "buffers")
         graph = model.Subgraphs(0)
         tensors = [self._tensor(model, graph, i) for i in self._range(graph.TensorsLength(), "tensors")]
@@ -120,7 +122,7 @@ class _Reader:
         number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())
         if OPERATORS.get(number) == "CUSTOM" and code.CustomCode():
             return f"CUSTOM {_text(code.CustomCode())}"
-        return OPERATORS.get(number, f"operator {number}")
+        return str(OPERATORS.get(number, f"operator {number}"))
 
     def _tensor(self, model: Any, graph: Any, index: int) -> FileTensor:
         self._part = f"tensor {index}"
@@ -163,7 +165,9 @@ class _Reader:
 
 
 def _text(value: bytes | None) -> str:
-    return value.decode("utf-8", "replace")[:200] if value else ""
+    """A name as text; what cannot be printed becomes an underscore."""
+    decoded = value.decode("utf-8", "replace")[:MAX_NAME] if value else ""
+    return "".join(c if c.isprintable() else "_" for c in decoded)
 
 
 def _integers(vector: Any) -> tuple[int, ...]:

@@ -52,7 +52,8 @@ def emulate(
         )
     image = read_image(elf)
     prices = Prices(image, instruction_set(board.core, board.features), core.pipeline)
-    watched = [_symbol(image, name) for name in ((roi,) if roi else ()) + tuple(layers)]
+    region = _symbol(image, roi).address if roi is not None else None
+    watched = [_symbol(image, name).address for name in layers]
     objects = {name: _symbol(image, name) for name in touched}
     bottom = _stack_bottom(image, board)
 
@@ -64,7 +65,8 @@ def emulate(
             prices,
             files=files,
             commands=uart_input,
-            watched=[symbol.address for symbol in watched],
+            region=region,
+            watched=watched,
             painted=[(symbol.address, symbol.size) for symbol in objects.values()],
             stack_bottom=bottom,
             flip=flip,
@@ -72,22 +74,29 @@ def emulate(
         return machine, machine.run(max_instructions, timeout_s)
 
     machine, status = run(0)
+    if objects and not machine.has_reached_main:
+        raise UsageError(
+            "cannot tell touched bytes: the start-up code never calls main",
+            where=str(elf),
+            hint="build without inlining main",
+        )
     others = [machine, run(0xFF)[0]] if objects else [machine]
     attribution = Attribution(machine.profile, image, has_roi=roi is not None)
-    total, region = attribution.total(), attribution.region()
+    total, inside = attribution.total(), attribution.region()
     uart = machine.bus.uart
     said = bytes(machine.semihosting.console) + (bytes(uart.output) if uart else b"")
     return Emulation(
         exit_status=status,
         console=said.decode("utf-8", "replace"),
         files={name: bytes(data) for name, data in machine.semihosting.files.items()},
-        instructions=region[0],
-        cycles=region[1],
+        instructions=inside[0],
+        cycles=inside[1],
         total_instructions=total[0],
         total_cycles=total[1],
         functions=attribution.functions(),
         layers=tuple(attribution.inclusive(i + (roi is not None), name) for i, name in enumerate(layers)),
         stack_bytes=machine.stack_bytes(),
+        region_stack_bytes=machine.region_stack_bytes if roi is not None else None,
         touched={name: _touched(others, symbol) for name, symbol in objects.items()},
         objects={s.name: machine.memory(s.address, s.size) for s in (_symbol(image, name) for name in dump)},
     )
@@ -95,9 +104,7 @@ def emulate(
 
 def _symbol(image: Image, name: str) -> Symbol:
     if name not in image.symbols:
-        raise UsageError(
-            f"has no symbol {name!r}", where=str(image.path), hint="is the function inlined or unused?"
-        )
+        raise UsageError(f"has no symbol {name!r}", where=str(image.path), hint="is the function inlined or unused?")
     return image.symbols[name]
 
 
@@ -107,9 +114,7 @@ def _stack_bottom(image: Image, board: Board) -> int:
         if name in image.symbols:
             return image.symbols[name].address
     objects = [
-        s.address + s.size
-        for s in image.symbols.values()
-        if not s.is_code and s.address in board.ram and s.size
+        s.address + s.size for s in image.symbols.values() if not s.is_code and s.address in board.ram and s.size
     ]
     return max(objects, default=board.ram.origin)
 

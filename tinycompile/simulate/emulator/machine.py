@@ -69,9 +69,10 @@ ACCESSES = {
 class Machine:
     """A board with an image in its flash, ready to run once.
 
-    ``watched`` are functions whose active calls form the contexts of the profile. ``painted`` are blocks
-    (address, size) of RAM to paint when the start-up code is done, at the entry of ``main``; so is the stack
-    down to ``stack_bottom``. ``flip`` is xored with every byte of paint.
+    ``region`` is the function to measure, ``watched`` are others whose active calls form the contexts of the
+    profile, in that order. ``painted`` are blocks (address, size) of RAM to paint when the start-up code is
+    done, at the entry of ``main``; so is the stack down to ``stack_bottom``, and at the entry of the region
+    again, for ``region_stack_bytes``. ``flip`` is xored with every byte of paint.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Machine:
         *,
         files: Mapping[str, bytes] = {},
         commands: Sequence[bytes] = (),
+        region: int | None = None,
         watched: Sequence[int] = (),
         painted: Sequence[tuple[int, int]] = (),
         stack_bottom: int,
@@ -90,7 +92,8 @@ class Machine:
     ) -> None:
         self.image, self.board, self.flip = image, board, flip
         self._prices, self._painted, self._stack_bottom = prices, painted, stack_bottom
-        self._initial_stack = 0
+        self._initial_stack = self._region_stack = self._deepest = self.region_stack_bytes = 0
+        self.has_reached_main = "main" not in image.symbols
         self._fault: TinycompileError | None = None
         self._exit: int | None = None
         self._interrupt: int | None = None
@@ -98,11 +101,12 @@ class Machine:
         self._uc: Any = Uc(UC_ARCH_ARM, UC_MODE_THUMB)
         self._uc.ctl_set_cpu_model(core.model)  # before anything else, or the model is ignored
         self._map_memory()
-        watches = [Watch(address, WATCH_CONTEXT) for address in watched]
+        watches = [] if region is None else [Watch(region, WATCH_CONTEXT | WATCH_NOTIFY)]
+        watches += [Watch(address, WATCH_CONTEXT) for address in watched]
         main = image.symbols.get("main")
         if main is not None:
             watches.append(Watch(main.address, WATCH_NOTIFY))
-        self.profile = Profile(self._price, watches, self._on_entered)
+        self.profile = Profile(self._price, watches, self._on_crossed)
         self.profile.attach(self._uc)
         self.bus = Bus(board, commands, lambda: self.profile.state.cycles, self._finish)
         self.semihosting = Semihosting(self._uc, files, lambda: self.profile.state.cycles, board.clock_hz)
@@ -123,9 +127,7 @@ class Machine:
             if state.stop == PAUSED and state.instructions >= max_instructions:
                 raise self._fault_at(pc, f"runs longer than {max_instructions:,} instructions")
             if time.monotonic() > deadline:
-                raise self._fault_at(
-                    pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)"
-                )
+                raise self._fault_at(pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)")
         return self._exit
 
     def memory(self, address: int, size: int) -> bytes:
@@ -134,6 +136,10 @@ class Machine:
 
     def stack_bytes(self) -> int:
         """The deepest use of the stack in bytes, from the initial stack pointer down."""
+        return max(self._deepest, self._painted_over())
+
+    def _painted_over(self) -> int:
+        """Bytes from the initial stack pointer down to the last one written since the stack was painted."""
         size = max(0, self._initial_stack - self._stack_bottom)
         now = np.frombuffer(self.memory(self._stack_bottom, size), np.uint8)
         changed = np.flatnonzero(now != np.frombuffer(paint(size, self.flip), np.uint8))
@@ -148,9 +154,7 @@ class Machine:
                     hint="round its size down in the board file",
                 )
             is_flash = region.name == self.board.flash.name
-            self._uc.mem_map(
-                region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL
-            )
+            self._uc.mem_map(region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL)
         ram = self.board.ram
         self._uc.mem_write(ram.origin, noise(ram.size))  # what RAM holds after power-up is anything but zeros
         for address, data in self.image.segments:
@@ -168,9 +172,7 @@ class Machine:
     def _map_registers(self) -> None:
         for origin, size in REGIONS:
             read = self._guard(lambda uc, offset, width, origin: self.bus.read(origin + offset, width))
-            write = self._guard(
-                lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value)
-            )
+            write = self._guard(lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value))
             self._uc.mmio_map(origin, size, read, origin, write, origin)
 
     def _guard(self, callback: Callable[..., int | None]) -> Callable[..., int]:
@@ -202,22 +204,32 @@ class Machine:
 
     def _paint(self) -> None:
         """At reset, in case there is no ``main``, and again at ``main``, as start-up code clears memory."""
-        stack = self._uc.reg_read(UC_ARM_REG_SP)
-        free = (self._stack_bottom, max(0, stack - self._stack_bottom))
-        for address, size in (*self._painted, free):
-            if size:
-                self._uc.mem_write(address, paint(size, self.flip))
+        for address, size in self._painted:
+            self._uc.mem_write(address, paint(size, self.flip))
+        self._paint_stack()
 
-    def _on_entered(self, _watch: int) -> None:
-        self._paint()
+    def _paint_stack(self) -> None:
+        size = self._uc.reg_read(UC_ARM_REG_SP) - self._stack_bottom
+        if size > 0:
+            self._uc.mem_write(self._stack_bottom, paint(size, self.flip))
+
+    def _on_crossed(self, watch: int, entering: bool) -> None:
+        if not self.profile.is_context(watch):
+            self.has_reached_main = True
+            self._paint()
+        elif entering:
+            self._deepest = self.stack_bytes()
+            self._region_stack = self._uc.reg_read(UC_ARM_REG_SP)
+            self._paint_stack()
+        else:
+            lowest = self._initial_stack - self._painted_over()
+            self.region_stack_bytes = max(self.region_stack_bytes, self._region_stack - lowest)
 
     def _on_interrupt(self, uc: Uc, number: int, _data: object) -> None:
         self._interrupt = number
         uc.emu_stop()
 
-    def _on_invalid_access(
-        self, uc: Uc, access: int, address: int, size: int, value: int, _data: object
-    ) -> bool:
+    def _on_invalid_access(self, uc: Uc, access: int, address: int, size: int, value: int, _data: object) -> bool:
         self._access = (access, address)
         return False
 
@@ -240,11 +252,7 @@ class Machine:
                 f"which {self.board.name} does not have" + (" or protects" if "PROT" in str(error) else ""),
             )
         if error is not None:
-            what = (
-                "executes an undefined instruction"
-                if error.errno == UC_ERR_INSN_INVALID
-                else f"fails: {error}"
-            )
+            what = "executes an undefined instruction" if error.errno == UC_ERR_INSN_INVALID else f"fails: {error}"
             raise self._fault_at(pc, what)
         if self._interrupt is not None:
             return self._serve_interrupt(pc)

@@ -168,8 +168,9 @@ class Bus:
             self._ready.setdefault(rule.address, []).append(rule)
         self._cycles = cycles
         self._counters = {DWT_CYCCNT: 0} if board.core != "cortex-m0plus" else {}
-        if "counter" in board.settings:
-            self._counters[board.settings["counter"]] = 0
+        numbers = {**board.platform.defines, **board.settings}
+        if "counter" in numbers:
+            self._counters[numbers["counter"]] = 0
         self.uart = self._uart(board, commands, finished)
         self._base = board.console.base
 

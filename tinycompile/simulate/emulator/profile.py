@@ -38,7 +38,7 @@ WATCH = np.dtype([("address", "u4"), ("flags", "u4")])
 CONTEXT = np.dtype([("parent", "u4"), ("watch", "u4")])
 
 Price = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32)
-Entered = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
+Crossed = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
 
 
 class _Frame(ctypes.Structure):
@@ -67,7 +67,7 @@ class _State(ctypes.Structure):
         ("stop_emulation", ctypes.c_void_p),
         ("read_register", ctypes.c_void_p),
         ("price", Price),
-        ("entered", Entered),
+        ("crossed", Crossed),
         ("stack_register", ctypes.c_int32),
         ("link_register", ctypes.c_int32),
         ("filter", ctypes.c_uint8 * FILTER_SIZE),
@@ -87,15 +87,15 @@ class Profile:
     """Counts the blocks a Unicorn instance executes.
 
     ``price(origin, block, size)`` returns the instructions of a block and its cycles when it follows the
-    block at ``origin`` (`NO_BLOCK`: nothing known), or None to stop before it. ``entered(index)`` is called
-    on entry to a watch with `WATCH_NOTIFY`.
+    block at ``origin`` (`NO_BLOCK`: nothing known), or None to stop before it. ``crossed(index, entering)``
+    is called on entry to a watch with `WATCH_NOTIFY`, and on return from it where it is a context too.
     """
 
     def __init__(
         self,
         price: Callable[[int, int, int], tuple[int, int] | None],
         watches: Sequence[Watch] = (),
-        entered: Callable[[int], None] = lambda index: None,
+        crossed: Callable[[int, bool], None] = lambda index, entering: None,
         capacity: int = 1 << 14,
     ) -> None:
         self._steps = np.zeros(capacity, STEP)
@@ -118,7 +118,7 @@ class Profile:
             link_register=UC_ARM_REG_LR,
         )
         self.state.price = Price(lambda origin, block, size: _packed(price(origin, block, size)))
-        self.state.entered = Entered(entered)
+        self.state.crossed = Crossed(lambda index, entering: crossed(index, bool(entering)))
         for watch in watches:
             self.state.filter[(watch.address >> 1) % FILTER_SIZE] = 1
 
@@ -136,6 +136,10 @@ class Profile:
             1,
             0,
         )
+
+    def is_context(self, watch: int) -> bool:
+        """Whether counts are kept apart while this watch is active."""
+        return bool(self._watches["flags"][watch] & WATCH_CONTEXT)
 
     def grow(self) -> None:
         """Doubles the table, after a stop for `TABLE_FULL`."""

@@ -34,9 +34,7 @@ def qemu_version() -> tuple[int, int] | None:
     """The version of ``qemu-system-arm`` on the path, or None where there is none."""
     if shutil.which("qemu-system-arm") is None:
         return None
-    said = subprocess.run(
-        ["qemu-system-arm", "--version"], capture_output=True, text=True, check=False
-    ).stdout
+    said = subprocess.run(["qemu-system-arm", "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"version (\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else None
 
@@ -211,7 +209,7 @@ class _Session:
         timer.start()
         reader.start()
         try:
-            output, answered = self._talk(process, list(commands))
+            output, answered = self._talk(process, commands)
             status = process.wait()
             self._release(reader)
         finally:
@@ -240,18 +238,19 @@ class _Session:
             with self._log.open("rb") as log:
                 self._trace.read(log)
 
-    def _talk(self, process: subprocess.Popen[bytes], commands: list[bytes]) -> tuple[bytes, bool]:
+    def _talk(self, process: subprocess.Popen[bytes], commands: Sequence[bytes]) -> tuple[bytes, bool]:
         """Sends a command after each prompt; ends QEMU after the last answer."""
         source, sink = _pipe(process.stdout), _pipe(process.stdin)
         output = bytearray()
-        serial = bool(commands)
+        given = 0
         while chunk := source.read(4096):
             output += chunk
-            if serial and output.rstrip().endswith(PROMPT):
-                if not commands:
+            if commands and output.count(PROMPT) > given:
+                if given == len(commands):
                     process.kill()
                     return bytes(output), True
-                sink.write(commands.pop(0))
+                sink.write(commands[given])
+                given += 1
         return bytes(output), False
 
 

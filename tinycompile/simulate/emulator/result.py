@@ -36,7 +36,7 @@ class Emulation:
     without one, of the whole run; ``cycles`` is an estimate, None where the core has no cycle model.
     ``functions`` are self costs in that region, most expensive first; ``layers`` are inclusive costs, in the
     order they were asked for. ``stack_bytes`` is the deepest use of the stack in the whole run, counted from
-    the initial stack pointer.
+    the initial stack pointer; ``region_stack_bytes`` that of the measured function and all it calls.
     """
 
     exit_status: int
@@ -49,6 +49,7 @@ class Emulation:
     functions: tuple[Cost, ...] = ()
     layers: tuple[Cost, ...] = ()
     stack_bytes: int | None = None
+    region_stack_bytes: int | None = None
     touched: Mapping[str, Touched] = field(default_factory=dict)
     objects: Mapping[str, bytes] = field(default_factory=dict)
     """The bytes of the objects that the caller asked for, at the end of the run."""

@@ -1,0 +1,34 @@
+/* What the firmware asks of the generated header tc_firmware_model.h, and what its files share. */
+#ifndef TC_FIRMWARE_H
+#define TC_FIRMWARE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Kinds of tensor elements: the size of an integer, or TC_ELEM_FLOAT32. */
+#define TC_ELEM_INT8 1u
+#define TC_ELEM_INT16 2u
+#define TC_ELEM_INT32 4u
+#define TC_ELEM_FLOAT32 132u
+
+/* One input or output: where it lies in the arena, and what its elements mean: (q - zero_point) * scale. */
+typedef struct {
+    uint32_t offset; /* bytes from the start of the arena */
+    uint32_t bytes;
+    float scale; /* 0: the integers are the values, such as labels */
+    int32_t zero_point;
+    uint32_t elem; /* TC_ELEM_* */
+} tc_port;
+
+#include "tc_firmware_model.h"
+
+/* The arena, and the ports of the model with all input bytes together. */
+extern uint8_t tc_arena[TC_MODEL_ARENA_BYTES];
+extern const tc_port tc_inputs[TC_MODEL_INPUT_COUNT];
+extern const tc_port tc_outputs[TC_MODEL_OUTPUT_COUNT];
+uint32_t tc_input_bytes(void);
+
+/* One inference on what lies in the arena. Returns the model's tc_status; 0 is success. */
+int tc_infer(void);
+
+#endif

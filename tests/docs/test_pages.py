@@ -1,0 +1,20 @@
+"""The documents say what the code does."""
+
+from __future__ import annotations
+
+import re
+import runpy
+
+from tests.conftest import ROOT
+
+
+def test_operator_page_is_up_to_date() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "generate_operators.py"))["page"]()
+    assert (ROOT / "docs" / "operators.md").read_text(encoding="utf-8") == page
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,188 @@
+"""Build the firmware image of a board: the model's C, our start-up code and main loop, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinycompile.boards import Board
+from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
+from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
+from tinycompile.deploy.sources import Sources, write_sources
+from tinycompile.deploy.stack import StackBound, stack_bounds
+from tinycompile.deploy.toolchain import WARNINGS, Toolchain, Unit, compile_units, find_toolchain
+from tinycompile.errors import DoesNotFit, ToolchainError
+
+VERSION = "0.1"
+_RESET, _FAULT = "Reset_Handler", "tc_fault_entry"
+#: What the core pushes when a fault strikes at the deepest point: 26 words with FPU state, and alignment.
+_EXCEPTION_FRAME = 112
+#: ld.lld: "in region 'flash': overflowed by 1234 bytes"; GNU ld: "region `flash' overflowed by 1234 bytes".
+_OVERFLOW = re.compile(r"region\s+[`'\"](\w+)['\"]:?\s+overflowed by (\d+) bytes")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A built image.
+
+    Sizes are bytes. ``flash_bytes`` is what is programmed, ``static_ram_bytes`` everything in RAM but the
+    stack, the arena included; ``stack`` bounds the whole image from reset and ``run_stack`` the inference
+    function; ``stack_reserved`` is what the image sets aside. ``symbols`` maps function and object names to
+    sizes.
+    """
+
+    elf: Path
+    bin: Path
+    hex: Path
+    board: Board
+    console: Console
+    sizes: Sizes
+    flash_bytes: int
+    static_ram_bytes: int
+    stack: StackBound
+    run_stack: StackBound
+    stack_reserved: int
+    keeps_input: bool
+    symbols: Mapping[str, int] = field(repr=False, hash=False)
+
+
+def build_firmware(
+    sources: Sources,
+    board: Board,
+    out_dir: Path,
+    *,
+    console: Console = "uart",
+    checked: bool = False,
+    toolchain: Toolchain | None = None,
+    optimize: str = "-O2",
+) -> Firmware:
+    """Compile and link the image of ``sources`` for ``board`` into ``out_dir/firmware.{elf,bin,hex}``.
+
+    ``console``: the serial protocol over the board's UART, or one inference from input.bin to output.bin over
+    semihosting. ``checked`` defines TC_CHECKED. Where the RAM allows, the serial image keeps a copy of the
+    input, so that one load serves many inferences. Raises DoesNotFit with bytes and region, ToolchainError
+    with the compiler's output, InternalError where the stack has no bound.
+    """
+    compiler = toolchain or find_toolchain()
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tinycompile-") as folder:
+        build = _Build(compiler, board, console, Path(folder), optimize, checked)
+        model = build.compile_model(sources)
+        try:
+            return build.link(sources, model, out_dir, keep_input=True)
+        except DoesNotFit as error:
+            if console == "semihosting" or error.memory != board.ram.name:
+                raise
+            return build.link(sources, model, out_dir, keep_input=False)
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One build: compiler, board and a scratch folder."""
+
+    toolchain: Toolchain
+    board: Board
+    console: Console
+    folder: Path
+    optimize: str
+    checked: bool
+
+    def compile_model(self, sources: Sources) -> list[Path]:
+        """Write out the model's files and the board header; the objects of the model."""
+        files = write_sources(sources, self.folder / "src")
+        (self.folder / "src" / "tc_board.h").write_text(board_header(self.board), encoding="utf-8")
+        return self._compile(files, "model", self.optimize, builtins=True)
+
+    def link(self, sources: Sources, model: Sequence[Path], out_dir: Path, *, keep_input: bool) -> Firmware:
+        """Link twice: once to learn how deep the stack gets, once with a stack of that size."""
+        system = self._compile(
+            board_sources(self.board, self.console), f"system{keep_input:d}",
+            "-Os", f"-DTC_FIRMWARE_KEEP_INPUT={keep_input:d}", builtins=False,
+        )  # fmt: skip
+        elf = self.folder / "firmware.elf"
+        self._link([*system, *model], elf, stack_bytes=8)
+        bounds = stack_bounds(read_image(elf), (_RESET, _FAULT, sources.run))
+        reserved = (bounds[_RESET].bytes + bounds[_FAULT].bytes + _EXCEPTION_FRAME + 7) & ~7
+        self._link([*system, *model], elf, stack_bytes=reserved)
+        image = read_image(elf)
+        check_placement(image, self.board)
+        keeps_input = keep_input and self.console == "uart"
+        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.run], reserved), keeps_input)
+
+    def _publish(
+        self,
+        image: Image,
+        elf: Path,
+        out_dir: Path,
+        stack: tuple[StackBound, StackBound, int],
+        keeps_input: bool,
+    ) -> Firmware:
+        paths = {kind: out_dir / f"firmware.{kind}" for kind in ("elf", "bin", "hex")}
+        paths["elf"].write_bytes(elf.read_bytes())
+        paths["bin"].write_bytes(to_bin(image.segments))
+        paths["hex"].write_text(to_hex(image.segments, image.entry), encoding="ascii", newline="\n")
+        sizes = image.sizes
+        return Firmware(
+            **paths,
+            board=self.board,
+            console=self.console,
+            sizes=sizes,
+            flash_bytes=sizes.text + sizes.rodata + sizes.data,
+            static_ram_bytes=sizes.data + sizes.bss,
+            stack=stack[0],
+            run_stack=stack[1],
+            stack_reserved=stack[2],
+            keeps_input=keeps_input,
+            symbols={s.name: s.size for s in image.symbols if s.size},
+        )
+
+    def _compile(self, files: Sequence[Path], group: str, *flags: str, builtins: bool) -> list[Path]:
+        includes = (self.folder / "src", *include_folders())
+        common = (
+            *self.toolchain.firmware_flags(self.board.isa, builtins=builtins),
+            *WARNINGS,
+            *(f"-I{path}" for path in includes),
+            f'-DTC_FIRMWARE_VERSION="{VERSION}"',
+            *(("-DTC_CHECKED=1",) if self.checked else ()),
+            *flags,
+        )
+        objects = self.folder / group
+        objects.mkdir(exist_ok=True)
+        units = [Unit(file, common, objects / f"{number}-{file.stem}.o") for number, file in enumerate(files)]
+        return compile_units(self.toolchain, units, scratch=self.folder / "cache")
+
+    def _link(self, objects: Sequence[Path], elf: Path, *, stack_bytes: int) -> None:
+        script = self.folder / "link.ld"
+        script.write_text(linker_script(self.board, stack_bytes), encoding="utf-8")
+        command = (
+            *self.toolchain.link_flags(self.board.isa),
+            *map(str, objects),
+            f"-Wl,-T,{script}",
+            *self.toolchain.libraries(),
+            "-o",
+            str(elf),
+        )
+        try:
+            self.toolchain.run(command, scratch=self.folder / "cache", what=f"linking the image for {self.board.name}")
+        except ToolchainError as error:
+            raise _too_large(error, self.board) or error from None
+
+
+def _too_large(error: ToolchainError, board: Board) -> DoesNotFit | None:
+    """A linker's complaint about a full region as numbers; None for any other complaint."""
+    over: dict[str, int] = {}
+    for region, count in _OVERFLOW.findall(error.output):
+        over[region] = max(over.get(region, 0), int(count))
+    if not over:
+        return None
+    region = board.region(next(iter(over)))
+    return DoesNotFit(
+        f"the image does not fit on {board.name}",
+        memory=region.name,
+        needed=region.size + over[region.name],
+        available=region.size,
+        hint="a board with more memory, or --memory to override a region",
+    )
