@@ -107,9 +107,7 @@ def row_numbers(op: Op, io: IO) -> Mapping[str, Any]:
     for (pointer, constant), (_, height, width, channels) in zip(names(io), shapes, strict=True):
         pitch = f"{pointer}_pitch" if pointer else str(width * channels)
         operands.append(
-            RowOperand(
-                pointer, constant, pitch if height > 1 else "", channels if width > 1 else 0, int(channels > 1)
-            )
+            RowOperand(pointer, constant, pitch if height > 1 else "", channels if width > 1 else 0, int(channels > 1))
         )
     return {
         "kind": kind(op, io),
