@@ -51,9 +51,7 @@ def test_message_names_the_nearest_symbol_and_last_words():
 
 
 def test_data_symbols_are_named():
-    text = fault(
-        "static volatile uint32_t table[4]; (*(volatile uint32_t *)((uintptr_t)table + 0x10000000)) = 1;"
-    )
+    text = fault("static volatile uint32_t table[4]; (*(volatile uint32_t *)((uintptr_t)table + 0x10000000)) = 1;")
     assert "0x30000000" in text
 
 
@@ -63,9 +61,7 @@ def test_unaligned_access_on_m0plus():
 
 
 def test_never_ending_firmware():
-    assert "longer than 1,000,000 instructions" in fault(
-        "for (;;) REGISTER(0x20000000);", max_instructions=1_000_000
-    )
+    assert "longer than 1,000,000 instructions" in fault("for (;;) REGISTER(0x20000000);", max_instructions=1_000_000)
     assert "longer than 0 s" in fault("for (;;) REGISTER(0x20000000);", timeout_s=0)
 
 

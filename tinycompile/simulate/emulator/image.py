@@ -81,17 +81,13 @@ def read_image(path: Path) -> Image:
             if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32:
                 raise UsageError(f"is an ELF file for {elf['e_machine']}, not for Arm", where=str(path))
             segments = tuple(
-                (s["p_paddr"], s.data())
-                for s in elf.iter_segments()
-                if s["p_type"] == "PT_LOAD" and s["p_filesz"]
+                (s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]
             )
             symbols = _symbols(elf.get_section_by_name(".symtab"))
     except (OSError, ELFError) as error:
         raise UsageError(f"cannot be read as an ELF file: {error}", where=str(path)) from error
     if not segments:
-        raise UsageError(
-            "holds nothing to load", where=str(path), hint="link it with a board's linker script"
-        )
+        raise UsageError("holds nothing to load", where=str(path), hint="link it with a board's linker script")
     return Image(path, segments, symbols)
 
 
@@ -101,12 +97,7 @@ def _symbols(table: object) -> dict[str, Symbol]:
     found: dict[str, Symbol] = {}
     for entry in table.iter_symbols():  # type: ignore[attr-defined]
         kind, name = entry["st_info"]["type"], entry.name
-        if (
-            not name
-            or name.startswith("$")
-            or entry["st_shndx"] == "SHN_UNDEF"
-            or kind in ("STT_FILE", "STT_SECTION")
-        ):
+        if not name or name.startswith("$") or entry["st_shndx"] == "SHN_UNDEF" or kind in ("STT_FILE", "STT_SECTION"):
             continue
         is_code = kind == "STT_FUNC"
         found.setdefault(

@@ -127,9 +127,7 @@ class Machine:
             if state.stop == PAUSED and state.instructions >= max_instructions:
                 raise self._fault_at(pc, f"runs longer than {max_instructions:,} instructions")
             if time.monotonic() > deadline:
-                raise self._fault_at(
-                    pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)"
-                )
+                raise self._fault_at(pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)")
         return self._exit
 
     def memory(self, address: int, size: int) -> bytes:
@@ -156,9 +154,7 @@ class Machine:
                     hint="round its size down in the board file",
                 )
             is_flash = region.name == self.board.flash.name
-            self._uc.mem_map(
-                region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL
-            )
+            self._uc.mem_map(region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL)
         ram = self.board.ram
         self._uc.mem_write(ram.origin, noise(ram.size))  # what RAM holds after power-up is anything but zeros
         for address, data in self.image.segments:
@@ -176,9 +172,7 @@ class Machine:
     def _map_registers(self) -> None:
         for origin, size in REGIONS:
             read = self._guard(lambda uc, offset, width, origin: self.bus.read(origin + offset, width))
-            write = self._guard(
-                lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value)
-            )
+            write = self._guard(lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value))
             self._uc.mmio_map(origin, size, read, origin, write, origin)
 
     def _guard(self, callback: Callable[..., int | None]) -> Callable[..., int]:
@@ -235,9 +229,7 @@ class Machine:
         self._interrupt = number
         uc.emu_stop()
 
-    def _on_invalid_access(
-        self, uc: Uc, access: int, address: int, size: int, value: int, _data: object
-    ) -> bool:
+    def _on_invalid_access(self, uc: Uc, access: int, address: int, size: int, value: int, _data: object) -> bool:
         self._access = (access, address)
         return False
 
@@ -260,11 +252,7 @@ class Machine:
                 f"which {self.board.name} does not have" + (" or protects" if "PROT" in str(error) else ""),
             )
         if error is not None:
-            what = (
-                "executes an undefined instruction"
-                if error.errno == UC_ERR_INSN_INVALID
-                else f"fails: {error}"
-            )
+            what = "executes an undefined instruction" if error.errno == UC_ERR_INSN_INVALID else f"fails: {error}"
             raise self._fault_at(pc, what)
         if self._interrupt is not None:
             return self._serve_interrupt(pc)
