@@ -12,7 +12,7 @@ from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers t
     movement,
     pooling,
     selection,
-)  # fmt: skip
+)
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.node import Rejected
 from tinycompile.frontends.tflite.reader import File, parse, read

@@ -50,9 +50,7 @@ def padding(node: Node, hw: Pair, kernel: Pair, stride: Pair, dilation: Pair = (
         return Pad()
     if kind != SAME:
         raise Rejected(f"has the padding {kind}")
-    (top, bottom), (left, right) = (
-        _same(hw[i], (kernel[i] - 1) * dilation[i] + 1, stride[i]) for i in (0, 1)
-    )
+    (top, bottom), (left, right) = (_same(hw[i], (kernel[i] - 1) * dilation[i] + 1, stride[i]) for i in (0, 1))
     return Pad(top, left, bottom, right)
 
 
@@ -75,9 +73,7 @@ def weights(b: Builder, index: int, channels: int, order: tuple[int, ...]) -> st
     if tensor.type in ("float32", "float16") and not b.quantized:
         return b.put(b.fresh(f"{tensor.name}/weights"), finite(values.astype(np.float32), tensor))
     if tensor.type not in ("int8", "uint8"):
-        raise Rejected(
-            f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with"
-        )
+        raise Rejected(f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with")
     return b.put(b.fresh(f"{tensor.name}/weights"), as_int8(values), _weight_quant(b, index, values.shape[0]))
 
 
@@ -93,9 +89,7 @@ def _weight_quant(b: Builder, index: int, channels: int) -> Quant:
     if len(scales) == 1:
         return Quant(scales, zero)
     if len(scales) != channels:
-        raise Rejected(
-            f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels"
-        )
+        raise Rejected(f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels")
     return Quant(scales, 0, 0)
 
 
@@ -105,9 +99,7 @@ def bias(b: Builder, index: int, x: Tensor, weight: Tensor) -> tuple[str, ...]:
         return ()
     tensor, values = b.file.tensors[index], b.constant(index, "bias")
     if values.shape != weight.shape[:1]:
-        raise Rejected(
-            f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels"
-        )
+        raise Rejected(f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels")
     name = b.fresh(f"{tensor.name}/bias")
     if not b.quantized:
         if tensor.type not in ("float32", "float16"):
@@ -127,9 +119,7 @@ def image(b: Builder, index: int) -> Tensor:
     return x
 
 
-@importer(
-    "CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu"
-)
+@importer("CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu")
 def _conv_2d(b: Builder, node: Node) -> None:
     _convolution(b, node, (0, 1, 2, 3), depthwise=False)
 
@@ -160,22 +150,16 @@ def _convolution(b: Builder, node: Node, order: tuple[int, ...], depthwise: bool
     )  # fmt: skip
 
 
-@importer("FULLY_CONNECTED", rule="int8 or uint8 weights, constant or computed, plain layout, fused Relu")
+@importer("FULLY_CONNECTED", rule="int8 or uint8, constant weights in plain layout, fused Relu")
 def _fully_connected(b: Builder, node: Node) -> None:
     if node.integer("WeightsFormat"):
         raise Rejected("has shuffled weights")
     x = b.tensor(node.input(0))
-    constant = b.is_constant(node.input(1))
-    w = b.tensors[weights(b, node.input(1), 0, (0, 1))] if constant else b.tensor(node.input(1))
+    w = b.tensors[weights(b, node.input(1), 0, (0, 1))]
     if len(w.shape) != 2 or x.size % w.shape[1]:
         raise Rejected(f"its weights {w.shape} do not fit the input {x.shape}")
     keep = bool(node.integer("KeepNumDims")) or len(x.shape) == 2
     rows = x.shape[:-1] if keep else (x.size // w.shape[1],)
     value = b.reshape(x.name, (*rows, w.shape[1]), f"{x.name}/rows")
-    if constant:
-        inputs = (value, w.name, *bias(b, node.input(2), x, w))
-        b.emit(Dense, inputs, node.outputs[0], clip=fused_clip(node))
-        return
-    if node.input(2) >= 0 or fused_clip(node) != ACTIVATIONS[0][1]:
-        raise Rejected("multiplies two computed tensors and has a bias or an activation")
-    b.emit(MatMul, (value, w.name), node.outputs[0], transpose_b=True)
+    inputs = (value, w.name, *bias(b, node.input(2), x, w))
+    b.emit(Dense, inputs, node.outputs[0], clip=fused_clip(node))
