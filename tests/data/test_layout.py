@@ -52,9 +52,7 @@ def test_batch_of_plain_images() -> None:
 
 
 def test_time_first_and_features_first() -> None:
-    graph = Graph(
-        "g", ("x",), ("x",), (), {"x": plain(5, 3).tensors["x"]}, ports={"x": Port((1, 3, 5), (0, 2, 1))}
-    )
+    graph = Graph("g", ("x",), ("x",), (), {"x": plain(5, 3).tensors["x"]}, ports={"x": Port((1, 3, 5), (0, 2, 1))})
     x = np.arange(15, dtype=np.float32).reshape(5, 3)
     np.testing.assert_array_equal(read(graph, x)[0, 0], x)
     np.testing.assert_array_equal(read(graph, x.T)[0, 0], x)

@@ -55,9 +55,7 @@ def test_integers_of_the_model_files_own_type_are_codes() -> None:
     taken = samples_from_arrays({"x": codes}, integer((1, 3), quant, "int8"))
     assert taken.inputs["x"].dtype == np.int8
     np.testing.assert_array_equal(taken.inputs["x"][0], codes)
-    shifted = samples_from_arrays(
-        {"x": codes.astype(np.int16).astype(np.uint8)}, integer((1, 3), quant, "uint8")
-    )
+    shifted = samples_from_arrays({"x": codes.astype(np.int16).astype(np.uint8)}, integer((1, 3), quant, "uint8"))
     np.testing.assert_array_equal(shifted.inputs["x"][0], [[0, -123, -1]])
 
 
@@ -105,9 +103,7 @@ def test_one_image_is_resized_and_cropped(tmp_path: Path) -> None:
     whole = load_samples(tmp_path / "wide.png", nchw(3, 4, 4)).inputs["image"]
     assert whole.shape == (1, 1, 4, 4, 3)
     np.testing.assert_array_equal(np.unique(whole.reshape(-1, 3), axis=0), [[0, 0, 255]])
-    squeezed = load_samples(tmp_path / "wide.png", nchw(3, 4, 4), Preprocessing(resize=(4, 4))).inputs[
-        "image"
-    ]
+    squeezed = load_samples(tmp_path / "wide.png", nchw(3, 4, 4), Preprocessing(resize=(4, 4))).inputs["image"]
     assert squeezed[0, 0, 0, 0, 0] > 200
     gray = load_samples(tmp_path / "wide.png", nchw(3, 4, 4), Preprocessing(channels="gray")).inputs["image"]
     assert (gray[..., 0] == gray[..., 2]).all()

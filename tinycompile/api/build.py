@@ -124,7 +124,7 @@ def _finish(
         )  # fmt: skip
         host = host_job.result()
     inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
-    result = verify_stages(compiled, host, firmware, inputs, emulate=options.emulate, toolchain=toolchain, progress=progress)
+    result = verify_stages(compiled, host, firmware, inputs, emulated=int(options.emulate), toolchain=toolchain, progress=progress)
     report = make_report(model, compiled, firmware, host, result, progress.seconds, board_file=board_file)
     (draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return firmware, host, result, report

@@ -54,11 +54,11 @@ def verify_stages(
     firmware: Firmware,
     inputs: Sequence[Inputs],
     *,
-    emulate: bool = True,
+    emulated: int = 1,
     toolchain: Toolchain | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Run every stage on every input and compare; the emulator runs the first one only, because it is slow.
+    """Run every stage on every input and compare; the emulator, which is slow, runs the first ``emulated`` ones.
 
     Boards whose core is not emulated here run in QEMU where that is installed, as a semihosting image.
 
@@ -75,21 +75,24 @@ def verify_stages(
         library = Host(host, compiled.graph, run=sources.run, arena_bytes=_arena_bytes(compiled, firmware))
         for x, y in zip(inputs, expected, strict=True):
             compare(y, library(x), names=("reference", "host"))
-    if not emulate or (compiled.board.emulator is None and not _has_qemu(compiled)):
+    if not emulated or (compiled.board.emulator is None and not _has_qemu(compiled)):
         return Verification(("reference", "arena", "host"), len(inputs))
     if compiled.board.emulator is None:
         with progress.stage("run QEMU"):
             ran = _run_qemu(compiled, inputs[0], toolchain)
         compare(expected[0], ran.outputs, names=("reference", "QEMU"))
         return Verification(("reference", "arena", "host", "qemu"), len(inputs), ran.cost)
-    with progress.stage("run emulator"):
-        ran = run_firmware(
-            firmware.elf, compiled.board, program, inputs[0],
-            console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=True,
-        )  # fmt: skip
-        compare(expected[0], ran.outputs, names=("reference", "emulator"))
-    touched = ran.cost.touched[ARENA].high_water
-    return Verification(("reference", "arena", "host", "emulator"), len(inputs), ran.cost, touched)
+    runs = []
+    for x, y in zip(inputs[:emulated], expected, strict=False):
+        with progress.stage("run emulator"):
+            ran = run_firmware(
+                firmware.elf, compiled.board, program, x,
+                console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=not runs,
+            )  # fmt: skip
+        compare(y, ran.outputs, names=("reference", "emulator"))
+        runs.append(ran.cost)
+    touched = runs[0].touched[ARENA].high_water
+    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], touched)
 
 
 def _has_qemu(compiled: Compiled) -> bool:

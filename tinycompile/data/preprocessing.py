@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -105,8 +104,9 @@ def _from_mapping(items: Mapping[str, Any], where: str) -> Preprocessing:
 
 def _number(key: str, value: Any, where: str) -> float:
     try:
-        number = float(Fraction(value.strip()) if isinstance(value, str) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        dividend, _, divisor = value.partition("/") if isinstance(value, str) else (value, "", "")
+        number = float(dividend) / float(divisor or 1)
+    except (ValueError, TypeError, ZeroDivisionError):
         raise UsageError(f"{key}: {value!r} is not a number", where=where, hint=_HINT) from None
     if not np.isfinite(number):
         raise UsageError(f"{key}: {value!r} is not finite", where=where)
@@ -122,14 +122,10 @@ def _numbers(key: str, value: Any, where: str) -> tuple[float, ...]:
 
 
 def _extents(key: str, value: Any, where: str) -> tuple[int, ...]:
-    parts = (
-        value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    )
+    parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value]
     numbers = [_number(key, part, where) for part in parts]
     if len(numbers) not in (1, 2) or any(n < 1 or n != int(n) or n > 1 << 14 for n in numbers):
-        raise UsageError(
-            f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128"
-        )
+        raise UsageError(f"{key}: {value!r} is not a size", where=where, hint=f"write {key}=224 or {key}=96x128")
     return tuple(int(n) for n in numbers)
 
 

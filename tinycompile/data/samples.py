@@ -38,9 +38,7 @@ class Samples:
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
         object.__setattr__(self, "quants", MappingProxyType(dict(self.quants)))
-        counts = {len(x) for x in self.inputs.values()} | (
-            {len(self.labels)} if self.labels is not None else set()
-        )
+        counts = {len(x) for x in self.inputs.values()} | ({len(self.labels)} if self.labels is not None else set())
         if len(counts) != 1:
             raise UsageError(f"inputs and labels differ in their number of samples: {sorted(counts)}")
 
@@ -64,9 +62,7 @@ class Samples:
         """The same samples as the inputs of ``graph`` take them: real values become integers by its
         quantisation.
         """
-        return Samples(
-            {n: _encode(x, graph.tensors[n]) for n, x in self.inputs.items()}, self.labels, self.quants
-        )
+        return Samples({n: _encode(x, graph.tensors[n]) for n, x in self.inputs.items()}, self.labels, self.quants)
 
 
 def spread(count: int, limit: int | None) -> Array:
@@ -141,9 +137,7 @@ def _read(path: Path) -> dict[str, Array]:
         with loaded:
             return {key: loaded[key] for key in loaded.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (
-            "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
-        )
+        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error) or type(error).__name__
         raise UsageError(
             f"cannot be read as NumPy data: {reason}",
             where=str(path),
@@ -189,9 +183,7 @@ def _by_input(arrays: Arrays, graph: Graph, where: str) -> dict[str, Array]:
 
 def _numbered(arrays: Arrays, name: str) -> list[Array]:
     """The arrays in0/NAME, in1/NAME ... in order."""
-    found = [
-        (int(m[1]), key) for key in arrays if (m := re.fullmatch(r"in(\d{1,9})/(.*)", key)) and m[2] == name
-    ]
+    found = [(int(m[1]), key) for key in arrays if (m := re.fullmatch(r"in(\d{1,9})/(.*)", key)) and m[2] == name]
     return [arrays[key] for _, key in sorted(found)]
 
 
@@ -215,9 +207,7 @@ def _checked(x: Array, where: str) -> Array:
     if np.issubdtype(x.dtype, np.floating):
         bad = int(x.size - np.count_nonzero(np.isfinite(x)))
         if bad:
-            raise UsageError(
-                f"{bad} of {x.size} values are not finite", where=where, hint="remove those samples"
-            )
+            raise UsageError(f"{bad} of {x.size} values are not finite", where=where, hint="remove those samples")
     return x
 
 
@@ -238,12 +228,7 @@ def _convert(x: Array, stored: Quant | None, tensor: Tensor, how: Preprocessing,
     """Raw data as real values; data in the very quantisation of an integer input stays integer."""
     if tensor.dtype is DType.INT32 and tensor.quant is None:
         return x.astype(np.int32)
-    if (
-        stored is not None
-        and how.keeps_values
-        and tensor.dtype is DType.INT8
-        and _same_codes(stored, x, tensor)
-    ):
+    if stored is not None and how.keeps_values and tensor.dtype is DType.INT8 and _same_codes(stored, x, tensor):
         return (x.astype(np.int16) + (tensor.zero_point - stored.zero_point)).astype(np.int8)
     real = x.astype(np.float32) if stored is None else stored.decode(x)
     return real if how.keeps_values else how.apply(real, where=where)
@@ -266,9 +251,7 @@ def _labels(arrays: Arrays, inputs: Arrays, limit: int | None, where: str) -> Ar
         return None
     y = arrays["y"]
     if not np.issubdtype(y.dtype, np.integer) or y.size != y.shape[0]:
-        raise UsageError(
-            f"y holds {y.dtype} of shape {y.shape}", where=where, hint="y is one integer a sample"
-        )
+        raise UsageError(f"y holds {y.dtype} of shape {y.shape}", where=where, hint="y is one integer a sample")
     chosen = spread(y.size, limit)
     count = len(next(iter(inputs.values())))
     if len(chosen) != count:

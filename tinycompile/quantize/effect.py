@@ -16,6 +16,8 @@ from tinycompile.quantize.sharing import Sharing
 
 BUDGET = 2e10
 """Multiply-accumulates that may be spent on comparing ranges: a few seconds."""
+PER_OP = 50_000
+"""What starting an op in ONNX Runtime costs, in the time of multiply-accumulates."""
 MOST_SAMPLES, LEAST_SAMPLES = 16, 4
 
 
@@ -42,7 +44,7 @@ class SimulatedQuantization(Op):
 
 def samples_affordable(graph: Graph, comparisons: int) -> int:
     """On how many samples so many comparisons may be made; 0 where too few for a judgement."""
-    cost = sum(op.features(graph.io(op)).macs + 8 * graph.tensors[op.output].size for op in graph.ops)
+    cost = sum(op.features(graph.io(op)).macs + 8 * graph.tensors[op.output].size + PER_OP for op in graph.ops)
     count = int(BUDGET // max(cost * comparisons, 1))
     return min(count, MOST_SAMPLES) if count >= LEAST_SAMPLES else 0
 
@@ -80,9 +82,9 @@ class _Run:
         feeds = dict(sample)
         for name in self.roots:
             quant = candidate.quant if candidate is not None and name == root else None
-            feeds[f"{name}#scale"] = np.float32(quant.scalar if quant else 1)
-            feeds[f"{name}#zero"] = np.float32(quant.zero_point if quant else 0)
-            feeds[f"{name}#on"] = np.float32(quant is not None)
+            feeds[f"{name}#scale"] = np.array(quant.scalar if quant else 1, np.float32)
+            feeds[f"{name}#zero"] = np.array(quant.zero_point if quant else 0, np.float32)
+            feeds[f"{name}#on"] = np.array(quant is not None, np.float32)
         values = self.model(feeds)
         return [values[name] for name in self.sinks]
 

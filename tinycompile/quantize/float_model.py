@@ -35,7 +35,7 @@ class FloatModel:
 
     def __call__(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         """The wanted tensors for one sample of every input."""
-        feeds = {name: np.asarray(sample[name]) for name in self.inputs}
+        feeds = {name: sample[name] for name in self.inputs}
         values = self.session.run(self.computed, feeds) if self.computed else []
         found = dict(zip(self.computed, values, strict=True))
         found.update((name, sample[name]) for name in self.given)

@@ -34,14 +34,13 @@ def quantize(graph: Graph, samples: Samples | None = None, recipe: Recipe = DEFA
     choice = choose(sharing, measure(sharing, data), data, recipe)
     quants = {name: choice.quants[root] for name, root in sharing.root.items()}
     integers = verify(integer_graph(sharing.graph, quants), "quantize")
+    source = _source(sharing, samples)
+    if source == "file" and samples is None:
+        return Quantized(integers, Report(source, 0, choice.ranges))
     integers, errors = compare_layers(sharing.graph, integers, data, correct=recipe.bias_correction)
-    report = Report(
-        _source(sharing, samples),
-        len(data),
-        choice.ranges,
-        tuple(sorted(errors, key=lambda e: e.added)),
-        output_decibels(errors, integers),
-    )
+    errors.sort(key=lambda error: error.added)
+    outputs = output_decibels(errors, integers)
+    report = Report(source, len(data), choice.ranges, tuple(errors), outputs)
     return Quantized(verify(integers, "bias correction"), report)
 
 

@@ -52,7 +52,7 @@ class Report:
     """Where ranges came from, what they are, and the error of every op, the one that adds most first.
 
     ``source`` "synthetic" means that ranges were not measured on real data; "file" that the model came
-    quantised.
+    quantised: then there are no errors to report, unless samples were given.
     """
 
     source: Source

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from tinycompile.boards import Board, all_boards
@@ -22,7 +23,10 @@ from tinycompile.schedule.stages import Stage, members, staged, whole
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
 CUTS = 8
-GRIDS = (*((n, 1) for n in range(2, 9)), *((n, n) for n in range(2, 9)))
+GRIDS = (tuple((n, 1) for n in range(2, 9)), tuple((n, n) for n in range(2, 9)))
+"""Strips and tiles, each from coarse to fine: finer grids compute more twice and hold less."""
+ENOUGH = 2
+"""Grids of a kind that may fit, after which no finer one is tried for the fewest cycles."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
         search.consider(variants(graph, whole(graph), board))
         if search.best is None or goal.least == "sram":
             probes = _probes(graph, board)
-            search.consider(_patched(probes, board, available))
+            search.consider(_patched(probes, board, goal, available))
     if search.best is None:
         raise _does_not_fit(search, board, probes)
     return search.best.program()
@@ -109,14 +113,23 @@ def _forced(graph: Graph, board: Board, stage: Stage) -> list[Candidate]:
     return found
 
 
-def _patched(probes: Iterable[Candidate], board: Board, available: int) -> Iterator[Candidate]:
-    """Every grid that may fit, for the stages that ``probes`` have shown to be possible."""
+def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
+    """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
     for probe in probes:
         assert probe.stage is not None
-        for grid in GRIDS:
-            stage = replace(probe.stage, grid=grid)
-            if any(c.bound <= available for c in _staged(probe.graph, board, stage, probe=True)):
-                yield from (c for c in _staged(probe.graph, board, stage) if c.bound <= available)
+        for kind in GRIDS:
+            stages = (replace(probe.stage, grid=grid) for grid in kind)
+            found = (_fitting(probe.graph, board, stage, available) for stage in stages)
+            some = (candidates for candidates in found if candidates)
+            for candidates in islice(some, ENOUGH if goal.least == "cycles" else None):
+                yield from candidates
+
+
+def _fitting(graph: Graph, board: Board, stage: Stage, available: int) -> list[Candidate]:
+    """The candidates of a stage with bounds that fit; a probe tells quickly where there are none."""
+    if all(c.bound > available for c in _staged(graph, board, stage, probe=True)):
+        return []
+    return [c for c in _staged(graph, board, stage) if c.bound <= available]
 
 
 def _probes(graph: Graph, board: Board) -> list[Candidate]:
@@ -131,7 +144,7 @@ def _probes(graph: Graph, board: Board) -> list[Candidate]:
         ops = members(graph, Stage(op.output, (1, 1))) if len(out.shape) == 4 else None
         if ops is None or stuck.intersection(o.name for o in ops):
             continue
-        stage = Stage(op.output, (min(GRIDS[-1][0], out.hw[0]), min(GRIDS[-1][1], out.hw[1])))
+        stage = Stage(op.output, (min(GRIDS[1][-1][0], out.hw[0]), min(GRIDS[1][-1][1], out.hw[1])))
         found += _staged(graph, board, stage, probe=True)[-1:]
     return sorted(found, key=lambda c: c.bound)[:CUTS]
 
