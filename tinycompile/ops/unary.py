@@ -65,7 +65,7 @@ class Unary(Op):
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         rounded = np.floor(real / io.out.q.scalar + 0.5) + io.out.zero_point
-        return np.clip(rounded, -128, 127).astype(np.int8)
+        return np.asarray(np.clip(rounded, -128, 127).astype(np.int8))
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """One ONNX node or a few for each step."""
@@ -106,7 +106,6 @@ def _erf(x: Array) -> Array:
 
 def _op(kind: str, *names: str) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
     """An ONNX operator whose attributes ``names`` are the step's constants."""
-
 
     def write(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
         attributes: dict[str, Any] = dict(zip(names, c, strict=True))
