@@ -96,6 +96,10 @@ class Unary(Op):
         return 0
 
 
+GELU_TANH = (math.sqrt(2 / math.pi), 0.044715)
+"""The constants of gelu's approximation by tanh (Hendrycks and Gimpel, 2016)."""
+
+
 def _clip(x: Array, low: float, high: float) -> Array:
     return np.clip(x, low, high)
 
@@ -144,6 +148,17 @@ def _onnx_gelu(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
     return w.node("Mul", [half, w.node("Add", [erf, w.constant(np.float32(1))])])
 
 
+def _gelu_tanh(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3)))
+
+
+def _onnx_gelu_tanh(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    cube = w.node("Mul", [w.node("Mul", [x, x]), w.node("Mul", [x, w.constant(np.float32(GELU_TANH[1]))])])
+    inner = w.node("Mul", [w.node("Add", [x, cube]), w.constant(np.float32(GELU_TANH[0]))])
+    half = w.node("Mul", [x, w.constant(np.float32(0.5))])
+    return w.node("Mul", [half, w.node("Add", [w.node("Tanh", [inner]), w.constant(np.float32(1))])])
+
+
 def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
@@ -168,6 +183,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "hard_swish": Function(lambda x: x * np.clip(x / 6 + 0.5, 0, 1), _onnx_hard_swish),
     "mish": Function(lambda x: x * np.tanh(_softplus(x)), _onnx_mish),
     "gelu": Function(lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))), _onnx_gelu),
+    "gelu_tanh": Function(_gelu_tanh, _onnx_gelu_tanh),
     "softplus": Function(_softplus, _op("Softplus")),
     "softsign": Function(lambda x: x / (1 + np.abs(x)), _op("Softsign")),
     "erf": Function(_erf, _op("Erf")),
