@@ -1,13 +1,14 @@
 """Read and check a board: a ``.toml`` that says what a chip has and how its image is laid out.
 
 A board is data. Everything that depends on the chip family is in ``runtime_c/platform/<platform>``, whose
-``platform.toml`` names the settings a board must give; this module checks both against each other, so that a wrong
-board file is rejected before any compiler runs.
+``platform.toml`` names the settings a board must give; this module checks both against each other, so that a
+wrong board file is rejected before any compiler runs.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -90,9 +91,9 @@ class Pin:
 class Console:
     """The UART that the firmware talks on.
 
-    ``base`` is the address of its registers, ``clock_hz`` the clock that feeds its baud rate generator, ``enable`` the
-    address of the register and the number of the bit that switch its bus clock on. Pins are None where the UART is
-    wired up without GPIO multiplexing.
+    ``base`` is the address of its registers, ``clock_hz`` the clock that feeds its baud rate generator,
+    ``enable`` the address of the register and the number of the bit that switch its bus clock on. Pins are
+    None where the UART is wired up without GPIO multiplexing.
     """
 
     base: int
@@ -107,7 +108,7 @@ class Console:
 
 @dataclass(frozen=True)
 class Platform:
-    """What ``runtime_c/platform/<name>/platform.toml`` says: C sources, constants, the settings a board must give."""
+    """A ``platform.toml`` of ``runtime_c/platform``: C sources, constants, settings a board must give."""
 
     name: str
     sources: tuple[str, ...]
@@ -159,7 +160,7 @@ class Board:
         raise BoardError(f"no memory region {name!r}", where=self.name, hint=f"one of: {known}")
 
     def with_memory(self, overrides: Mapping[str, int]) -> Board:
-        """The same board with other region sizes in bytes, such as an external flash behind the same address."""
+        """The same board with other region sizes in bytes. Raises BoardError: unknown name, overlap."""
         for name, size in overrides.items():
             self.region(name)
             if size <= 0:
@@ -172,8 +173,8 @@ class Board:
 def load_board(name: str | Path) -> Board:
     """The board of that name or alias, or of the board file at that path.
 
-    An alias may have a console of its own (``[console_of.<alias>]``). Raises BoardError: for an unknown name with the
-    nearest known ones, for a wrong file with the key and what it may hold.
+    An alias may have a console of its own (``[console_of.<alias>]``). Raises BoardError: for an unknown name
+    with the nearest known ones, for a wrong file with the key and what it may hold.
     """
     if str(name).endswith(".toml"):
         return _read(Path(name), alias=None)
@@ -203,7 +204,7 @@ def parse_size(text: str | int) -> int:
 
 @cache
 def load_platform(name: str) -> Platform:
-    """The platform in that folder of ``runtime_c/platform``. Raises BoardError, naming the folders there are."""
+    """The platform in that folder of ``runtime_c/platform``. Raises BoardError, naming those there are."""
     root = folder("runtime_c") / "platform"
     path = root / name / "platform.toml"
     known = sorted(p.parent.name for p in root.glob("*/platform.toml"))
@@ -232,11 +233,12 @@ def _index() -> dict[str, Path]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BoardError(f"cannot read the board file: {error.strerror}", where=str(path)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BoardError(f"not a TOML file: {error}", where=str(path)) from error
+    return values
 
 
 def _read(path: Path, alias: str | None) -> Board:
@@ -267,7 +269,7 @@ def _read(path: Path, alias: str | None) -> Board:
     table.done()
     for needed in ("flash", "sram", board.vectors):
         if needed not in {r.name for r in board.memory}:
-            raise table.wrong("memory", f"has no region {needed!r}", "regions called flash and sram, and others")
+            raise table.wrong("memory", f"has no region {needed!r}", "regions flash, sram and others")
     for other in consoles:
         if other not in board.aliases:
             raise table.wrong(f"console_of.{other}", "is no alias of this board", ", ".join(board.aliases))
@@ -288,7 +290,7 @@ def _features(table: _Table, core: str) -> frozenset[str]:
     unknown = features - CORES[core]
     allowed = ", ".join(sorted(CORES[core])) or "nothing"
     if unknown:
-        raise table.wrong("features", f"has {', '.join(sorted(unknown))}, which a {core} cannot have", allowed)
+        raise table.wrong("features", f"has {', '.join(sorted(unknown))}, which no {core} has", allowed)
     missing = _ALWAYS.get(core, frozenset()) - features
     if missing:
         raise table.wrong("features", f"lacks {', '.join(sorted(missing))}, which every {core} has", allowed)
@@ -305,7 +307,7 @@ def _memory(table: _Table, board: str) -> tuple[MemoryRegion, ...]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", region.name):
             raise entry.wrong("name", f"is {region.name!r}", "lower-case letters, digits and _")
         if region.origin < 0 or region.end > 1 << 32:
-            raise entry.wrong("origin", f"puts {region.name} outside the 32-bit address space", "0 to 0xFFFF_FFFF")
+            raise entry.wrong("origin", f"puts {region.name} beyond 32-bit addresses", "0 to 0xFFFF_FFFF")
         regions.append(region)
     if len({r.name for r in regions}) != len(regions):
         raise table.wrong("memory", "has two regions of the same name", "a name of its own for each")
@@ -315,7 +317,7 @@ def _memory(table: _Table, board: str) -> tuple[MemoryRegion, ...]:
 
 def _check_overlaps(memory: Iterable[MemoryRegion], where: str) -> None:
     ordered = sorted(memory, key=lambda r: r.origin)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         if low.end > high.origin:
             raise BoardError(
                 f"memory regions {low.name} ({low.origin:#x} to {low.end:#x}) and {high.name} "
@@ -342,7 +344,7 @@ def _console(table: _Table, platform: Platform) -> Console:
     )
     entry.done()
     if platform.pins and None in (console.enable, console.tx, console.rx):
-        raise entry.wrong("enable, tx, rx", f"must all be there on platform {platform.name}", 'for example tx = "PA9"')
+        raise entry.wrong("enable, tx, rx", f"must all be there on {platform.name}", 'for example tx = "PA9"')
     return console
 
 
@@ -432,10 +434,11 @@ class _Table:
             return None
         match = re.fullmatch(r"P([A-K])(\d|1[0-5])", value)
         if not match:
-            raise self.wrong(key, f"is {value!r}", "a pin such as PA9: P, a port from A to K, a number from 0 to 15")
+            raise self.wrong(key, f"is {value!r}", "a pin such as PA9: a port from A to K, a number from 0 to 15")
         return Pin(ord(match[1]) - ord("A"), int(match[2]))
 
     def done(self) -> None:
         for key in self.values:
             near = difflib.get_close_matches(key, self.known, n=1)
-            raise self.wrong(key, f"is no known key{f'; did you mean {near[0]}?' if near else ''}", ", ".join(self.known))
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise self.wrong(key, f"is no known key{guess}", ", ".join(self.known))

@@ -12,14 +12,15 @@ from tinycompile.boards import Board
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
 from tinycompile.deploy.sources import Sources, write_sources
-from tinycompile.deploy.stack import StackBound, stack_bound
+from tinycompile.deploy.stack import StackBound, stack_bounds
 from tinycompile.deploy.toolchain import WARNINGS, Toolchain, Unit, compile_units, find_toolchain
 from tinycompile.errors import DoesNotFit, ToolchainError
 
 VERSION = "0.1"
+_RESET, _FAULT = "Reset_Handler", "tc_fault_entry"
 #: What the core pushes when a fault strikes at the deepest point: 26 words with FPU state, and alignment.
 _EXCEPTION_FRAME = 112
-#: ld.lld and GNU ld on a full region: "... in region 'flash': overflowed by 1234 bytes", "region `flash' overflowed by ..."
+#: ld.lld: "in region 'flash': overflowed by 1234 bytes"; GNU ld: "region `flash' overflowed by 1234 bytes".
 _OVERFLOW = re.compile(r"region\s+[`'\"](\w+)['\"]:?\s+overflowed by (\d+) bytes")
 
 
@@ -27,9 +28,10 @@ _OVERFLOW = re.compile(r"region\s+[`'\"](\w+)['\"]:?\s+overflowed by (\d+) bytes
 class Firmware:
     """A built image.
 
-    Sizes are bytes. ``flash_bytes`` is what is programmed, ``static_ram_bytes`` everything in RAM but the stack, the arena
-    included; ``stack`` bounds the whole image from reset and ``run_stack`` the inference function; ``stack_reserved`` is
-    what the image sets aside. ``symbols`` maps function and object names to sizes.
+    Sizes are bytes. ``flash_bytes`` is what is programmed, ``static_ram_bytes`` everything in RAM but the
+    stack, the arena included; ``stack`` bounds the whole image from reset and ``run_stack`` the inference
+    function; ``stack_reserved`` is what the image sets aside. ``symbols`` maps function and object names to
+    sizes.
     """
 
     elf: Path
@@ -60,9 +62,9 @@ def build_firmware(
     """Compile and link the image of ``sources`` for ``board`` into ``out_dir/firmware.{elf,bin,hex}``.
 
     ``console``: the serial protocol over the board's UART, or one inference from input.bin to output.bin over
-    semihosting. ``checked`` defines TC_CHECKED. Where the RAM allows, the serial image keeps a copy of the input, so that
-    one load serves many inferences. Raises DoesNotFit with bytes and region, ToolchainError with the compiler's output,
-    InternalError where the stack has no bound.
+    semihosting. ``checked`` defines TC_CHECKED. Where the RAM allows, the serial image keeps a copy of the
+    input, so that one load serves many inferences. Raises DoesNotFit with bytes and region, ToolchainError
+    with the compiler's output, InternalError where the stack has no bound.
     """
     compiler = toolchain or find_toolchain()
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -102,17 +104,21 @@ class _Build:
         )  # fmt: skip
         elf = self.folder / "firmware.elf"
         self._link([*system, *model], elf, stack_bytes=8)
-        whole = stack_bound(elf, "Reset_Handler")
-        fault = stack_bound(elf, "tc_fault_entry")
-        reserved = (whole.bytes + fault.bytes + _EXCEPTION_FRAME + 7) & ~7
+        bounds = stack_bounds(read_image(elf), (_RESET, _FAULT, sources.run))
+        reserved = (bounds[_RESET].bytes + bounds[_FAULT].bytes + _EXCEPTION_FRAME + 7) & ~7
         self._link([*system, *model], elf, stack_bytes=reserved)
         image = read_image(elf)
         check_placement(image, self.board)
-        run = stack_bound(image, f"{sources.name}_run")
-        return self._publish(image, elf, out_dir, (whole, run, reserved), keep_input)
+        keeps_input = keep_input and self.console == "uart"
+        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.run], reserved), keeps_input)
 
     def _publish(
-        self, image: Image, elf: Path, out_dir: Path, stack: tuple[StackBound, StackBound, int], keep_input: bool
+        self,
+        image: Image,
+        elf: Path,
+        out_dir: Path,
+        stack: tuple[StackBound, StackBound, int],
+        keeps_input: bool,
     ) -> Firmware:
         paths = {kind: out_dir / f"firmware.{kind}" for kind in ("elf", "bin", "hex")}
         paths["elf"].write_bytes(elf.read_bytes())
@@ -129,7 +135,7 @@ class _Build:
             stack=stack[0],
             run_stack=stack[1],
             stack_reserved=stack[2],
-            keeps_input=keep_input and self.console == "uart",
+            keeps_input=keeps_input,
             symbols={s.name: s.size for s in image.symbols if s.size},
         )
 

@@ -23,8 +23,8 @@ def build_host(
 ) -> Path:
     """Compile every ``.c`` of ``sources`` into ``out_dir/lib<name>.so`` (``.dylib``, ``.dll``); its path.
 
-    ``name`` defaults to that of the sources, ``toolchain`` to zig; ``cc`` is the system's own. ``checked`` defines
-    TC_CHECKED. Raises ToolchainError with the compiler's output.
+    ``name`` defaults to that of the sources, ``toolchain`` to zig; ``cc`` is the system's own. ``checked``
+    defines TC_CHECKED. Raises ToolchainError with the compiler's output.
     """
     compiler = toolchain or find_toolchain()
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from tinycompile.boards import Board, MemoryRegion
 from tinycompile.errors import DoesNotFit, InternalError
@@ -24,7 +25,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Section:
-    """One allocated section of an image: where it lies when the program runs, and how much of it is in the file."""
+    """One allocated section of an image: where it lies when the program runs, and how much of it is in the
+    file.
+    """
 
     name: str
     address: int
@@ -46,7 +49,9 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes by kind of section. ``bss`` holds everything in RAM without an initial value: the arena too, not the stack."""
+    """Bytes by kind of section. ``bss`` holds everything in RAM without an initial value: the arena too, not
+    the stack.
+    """
 
     text: int
     rodata: int
@@ -111,7 +116,7 @@ def _sections(elf: ELFFile) -> tuple[Section, ...]:
 def _symbols(elf: ELFFile) -> tuple[Symbol, ...]:
     table = elf.get_section_by_name(".symtab")
     found = []
-    for symbol in table.iter_symbols() if table is not None else ():
+    for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
         kind = symbol["st_info"]["type"]
         if symbol["st_shndx"] == "SHN_UNDEF" or (kind not in ("STT_FUNC", "STT_OBJECT") and not symbol.name):
             continue
@@ -124,7 +129,9 @@ def _symbols(elf: ELFFile) -> tuple[Symbol, ...]:
 
 
 def check_placement(image: Image, board: Board) -> None:
-    """Every section and segment must lie whole in one region of the board. Raises DoesNotFit with the numbers."""
+    """Every section and segment must lie whole in one region of the board. Raises DoesNotFit with the
+    numbers.
+    """
     parts = [(s.name, s.address, s.size) for s in image.sections]
     parts += [(f"load image at {s.address:#010x}", s.address, len(s.data)) for s in image.segments]
     for name, address, size in parts:
@@ -169,7 +176,9 @@ def to_hex(segments: Sequence[Segment], entry: int) -> str:
 
 
 def _rows(segments: Sequence[Segment]) -> Iterator[tuple[int, bytes]]:
-    """Rows of at most 16 bytes that start at a multiple of 16 where they can, so none crosses a 64 KiB border."""
+    """Rows of at most 16 bytes that start at a multiple of 16 where they can, so none crosses a 64 KiB
+    border.
+    """
     for segment in segments:
         position = 0
         while position < len(segment.data):

@@ -1,4 +1,6 @@
-"""What turns a board into C and a memory layout: the sources of its platform, ``tc_board.h`` and the linker script."""
+"""What turns a board into C and a memory layout: the sources of its platform, ``tc_board.h`` and the linker
+script.
+"""
 
 from __future__ import annotations
 

@@ -8,10 +8,12 @@ from typing import Protocol
 
 
 class Sources(Protocol):
-    """What codegen printed: ``name`` prefixes the C functions, ``files`` maps relative paths to text."""
+    """What codegen printed: a name, the inference function ``run``, and ``files``: relative path to text."""
 
     @property
     def name(self) -> str: ...
+    @property
+    def run(self) -> str: ...
     @property
     def files(self) -> Mapping[str, str]: ...
 

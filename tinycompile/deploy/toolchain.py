@@ -1,7 +1,7 @@
 """The C compilers that tinycompile drives: the clang inside the ``ziglang`` wheel, and GCC when asked for.
 
-What a core needs on the command line is a table. A bare zig CPU name such as ``cortex_m7`` drops FPU, DSP and MVE without
-a word while the hard-float calling convention stays, so features are always spelled out.
+What a core needs on the command line is a table. A bare zig CPU name such as ``cortex_m7`` drops FPU, DSP and
+MVE without a word while the hard-float calling convention stays, so features are always spelled out.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from tinycompile.errors import ToolchainError
 
 ToolchainName = Literal["zig", "gcc", "cc"]
 
-#: For every compilation. -ffp-contract=off: a fused multiply-add rounds once where the specification rounds twice.
+#: For every compilation. A fused multiply-add would round once where the specification rounds twice.
 COMMON = ("-std=c99", "-g0", "-ffp-contract=off", "-fomit-frame-pointer")
 #: What generated and runtime C is held to.
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
-_FIRMWARE = ("-ffunction-sections", "-fdata-sections", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables")
+_FIRMWARE = (
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
+)
 _ZIG = ("-fno-sanitize=all", "-fno-stack-protector", "-Qunused-arguments")
 #: Feature of a board to the part of a zig CPU name that switches it on; mve includes half precision.
 _ZIG_FPU: Mapping[str, Mapping[str, str]] = {
@@ -68,11 +73,10 @@ class Toolchain:
 
     def link_flags(self, isa: Isa) -> tuple[str, ...]:
         """Flags to link an image for bare metal with nothing but the compiler's own arithmetic library."""
-        if self.name == "zig":  # no -nostdlib: it would leave out compiler_rt too
-            ours = ("-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=4096", "-fno-sanitize=all")
-        else:
-            ours = ("-nostdlib", "-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=4096", "-Wl,--no-warn-rwx-segments")
-        return (*self.target_flags(isa), *ours, "-Wl,--gc-sections")
+        # zig goes without -nostdlib, which would leave out compiler_rt too
+        ours = "-fno-sanitize=all" if self.name == "zig" else "-nostdlib"
+        layout = ("-Wl,-e,Reset_Handler", "-Wl,-z,max-page-size=4096", "-Wl,--gc-sections")
+        return (*self.target_flags(isa), ours, *layout)
 
     def libraries(self) -> tuple[str, ...]:
         """What comes last on the linker's command line."""
@@ -87,16 +91,18 @@ class Toolchain:
         """Flags to link such a library."""
         if self.name != "zig":
             return ()
-        # Without a libc to link with there is none to build first; memcpy is found when the library is loaded.
+        # Without a libc to link with there is none to build first; memcpy is found when loading.
         alone = {"linux": ("-nostdlib",), "darwin": ("-Wl,-undefined,dynamic_lookup",)}
         return ("-fno-sanitize=all", *alone.get(sys.platform, ()))
 
     def run(self, arguments: Sequence[str], *, scratch: Path, what: str) -> str:
         """Run the compiler; what it wrote. Raises ToolchainError with its command and output.
 
-        ``scratch`` is a folder for its short-lived files. Work for one target at a time is cached for good elsewhere.
+        ``scratch`` is a folder for its short-lived files. Work for one target at a time is cached for good
+        elsewhere.
         """
         command = [*self.command, *arguments]
+        hint = _INSTALL[self.name]
         local = {"ZIG_LOCAL_CACHE_DIR": str(scratch)} if self.name == "zig" else {}
         try:
             done = subprocess.run(
@@ -104,7 +110,7 @@ class Toolchain:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
         except OSError as error:
-            raise ToolchainError(f"cannot start {command[0]}: {error}", command=command, hint=_INSTALL[self.name]) from error
+            raise ToolchainError(f"cannot start {command[0]}: {error}", command=command, hint=hint) from error
         if done.returncode:
             raise ToolchainError(f"{self.name} failed: {what}", command=command, output=done.stdout)
         return done.stdout
@@ -120,7 +126,9 @@ class Unit:
 
 
 def compile_units(toolchain: Toolchain, units: Iterable[Unit], *, scratch: Path) -> list[Path]:
-    """Compile files side by side, one a processor; their object files. Raises ToolchainError for the first that fails."""
+    """Compile files side by side, one a processor; their object files. Raises ToolchainError for the first
+    that fails.
+    """
 
     def one(unit: Unit) -> Path:
         arguments = (*unit.flags, "-c", str(unit.source), "-o", str(unit.object))
@@ -132,7 +140,8 @@ def compile_units(toolchain: Toolchain, units: Iterable[Unit], *, scratch: Path)
 
 
 def find_toolchain(name: ToolchainName = "zig") -> Toolchain:
-    """The compiler of that name: ``zig`` from its wheel, ``gcc`` for Arm, ``cc`` of this machine (host libraries only).
+    """The compiler of that name: ``zig`` from its wheel, ``gcc`` for Arm, ``cc`` of this machine (host
+    libraries only).
 
     Raises ToolchainError, saying how to install it.
     """

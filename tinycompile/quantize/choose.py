@@ -43,6 +43,8 @@ def choose(sharing: Sharing, histograms: Mapping[str, Histogram], samples: Sampl
         proposals = candidates(histogram, recipe)
         if root in stored:
             proposals.insert(0, Candidate("data", stored[root]))
+        if root in sharing.known:
+            proposals.append(Candidate("known", sharing.known[root]))
         options[root] = sorted(proposals, key=lambda c: histogram.error(c.quant))
     best = {root: found[0] for root, found in options.items()}
     best.update(_by_output(sharing, histograms, options, samples))
