@@ -26,6 +26,11 @@ def test_formula_per_channel_and_reversed_channels() -> None:
     np.testing.assert_array_equal(Preprocessing(channels="bgr").apply(raw, where=""), [[[30, 20, 10]]])
 
 
+@pytest.mark.parametrize(("text", "number"), [("2", 2), ("1/31.5", 1 / 31.5), (" -3e-2 ", -0.03), ("1 / 4", 0.25)])
+def test_numbers_and_fractions(text: str, number: float) -> None:
+    assert parse_preprocessing(f"mean={text}").mean == (number,)
+
+
 def test_channel_counts_must_agree() -> None:
     with pytest.raises(UsageError, match="mean has 3 numbers, the input has 1 channels"):
         Preprocessing(mean=(1, 2, 3)).apply(np.zeros((2, 1), np.float32), where="x")
@@ -38,6 +43,8 @@ def test_channel_counts_must_agree() -> None:
         ("scal=1", "unknown preprocessing key 'scal'"),
         ("scale=1/0", "not a number"),
         ("scale=abc", "not a number"),
+        ("scale=1/2/3", "not a number"),
+        ("scale=", "not a number"),
         ("mean=nan", "not a number|not finite"),
         ("std=0", "std must not be 0"),
         ("crop=0x8", "not a size"),

@@ -169,6 +169,17 @@ def test_shared_constants_are_split() -> None:
     assert signal_to_noise(graph, quantize(graph, noise(graph)), noise(graph)) > 25
 
 
+def test_equal_weights_stay_shared() -> None:
+    net = Net(3, 3, 2)
+    net.conv("x", 3)
+    first = net.ops[0]
+    net.put(Conv2D("again", first.inputs, "again", kernel=(3, 3), clip=RELU))
+    net.concat(net.max_pool(first.output), "again")
+    made = quantize(net.graph(), noise(net.graph())).graph
+    assert made.ops[0].inputs[1] == made.ops[1].inputs[1]
+    assert made.ops[0].inputs[2] != made.ops[1].inputs[2]
+
+
 def test_dead_layers_and_zero_weights() -> None:
     net = Net(3, 3, 2)
     dead = net.conv("x", 3)
@@ -190,6 +201,13 @@ def test_a_product_that_vanishes_still_has_a_multiplier() -> None:
     graph = net.graph()
     made = quantize(graph, noise(graph)).graph
     reference(made, noise(graph).encoded(made).sample(0))
+
+
+def test_scales_that_no_multiplier_reaches_are_named() -> None:
+    graph = classifier()
+    name = graph.ops[0].output
+    with pytest.raises(QuantizationFailed, match=f"op {graph.ops[0].name!r}"):
+        quantize(annotated(graph, **{name: Quant.per_tensor(1e-12, 0)}), noise(graph))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 
 from tests.quantize.graphs import Net, annotated, networks
@@ -25,14 +27,26 @@ def test_weights_are_no_activations() -> None:
     assert activations(net.graph()) == {"x", "t0", "c", "t1"}
 
 
-def test_softmax_alone_is_pinned_and_in_company_is_not() -> None:
+SOFTMAX = Quant.per_tensor(1 / 256, -128)
+
+
+def test_softmax_at_the_output_is_pinned() -> None:
     net = Net(1, 1, 4)
     net.flat(net.softmax("x"))
     sharing = share(net.graph())
-    assert sharing.pins[sharing.root["t1"]] == Quant.per_tensor(1 / 256, -128)
+    assert sharing.pins[sharing.root["t1"]] == SOFTMAX
     net.concat("t1", net.flat(net.conv("x", 3)))
     sharing = share(net.graph())
-    assert sharing.root["t1"] not in sharing.pins
+    assert sharing.root["t1"] not in {**sharing.pins, **sharing.known}
+
+
+def test_softmax_inside_is_a_proposal_but_for_tensorflow_lite() -> None:
+    net = Net(1, 1, 4)
+    net.conv(net.softmax("x"), 3)
+    graph = net.graph()
+    group = share(graph).root["t0"]
+    assert share(graph).known == {group: SOFTMAX} and not share(graph).pins
+    assert share(replace(graph, rounding="tflite")).pins == {group: SOFTMAX}
 
 
 def mixed_annotations() -> Graph:

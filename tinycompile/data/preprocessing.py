@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -105,8 +104,9 @@ def _from_mapping(items: Mapping[str, Any], where: str) -> Preprocessing:
 
 def _number(key: str, value: Any, where: str) -> float:
     try:
-        number = float(Fraction(value.strip()) if isinstance(value, str) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        dividend, _, divisor = value.partition("/") if isinstance(value, str) else (value, "", "")
+        number = float(dividend) / float(divisor or 1)
+    except (ValueError, TypeError, ZeroDivisionError):
         raise UsageError(f"{key}: {value!r} is not a number", where=where, hint=_HINT) from None
     if not np.isfinite(number):
         raise UsageError(f"{key}: {value!r} is not finite", where=where)

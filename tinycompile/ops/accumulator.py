@@ -21,11 +21,34 @@ def folded_bias(io: IO, op_name: str) -> Array:
     ``io.inputs`` are x, weights with output channels on axis 0, and optionally the bias.
     Raises QuantizationFailed where some input could carry a partial sum out of int32.
     """
-    weights = io.inputs[1]
-    w = weights.values.astype(np.int64).reshape(weights.shape[0], -1) - weights.zero_point
-    bias = io.inputs[2].values.astype(np.int64) if len(io.inputs) > 2 else np.zeros(len(w), np.int64)
+    w, bias = _centred_weights(io), _bias(io)
     folded = bias - io.x.zero_point * w.sum(axis=1)
-    worst = np.abs(folded) + 128 * np.abs(w).sum(axis=1)
+    _check(np.abs(folded) + 128 * np.abs(w).sum(axis=1), op_name)
+    return np.asarray(folded.astype(np.int32))
+
+
+def checked_bias(io: IO, op_name: str) -> Array:
+    """int32[O]: the bias itself, for kernels that subtract zx from inputs; raises like ``folded_bias``."""
+    largest = max(abs(-128 - io.x.zero_point), abs(127 - io.x.zero_point))
+    bias = _bias(io)
+    _check(np.abs(bias) + largest * np.abs(_centred_weights(io)).sum(axis=1), op_name)
+    return np.asarray(bias.astype(np.int32))
+
+
+def _centred_weights(io: IO) -> Array:
+    """int64[O, K]: w - zw."""
+    weights = io.inputs[1]
+    return np.asarray(weights.values.astype(np.int64).reshape(weights.shape[0], -1) - weights.zero_point)
+
+
+def _bias(io: IO) -> Array:
+    """int64[O]: the bias, or zeros."""
+    channels = io.inputs[1].shape[0]
+    return io.inputs[2].values.astype(np.int64) if len(io.inputs) > 2 else np.zeros(channels, np.int64)
+
+
+def _check(worst: Array, op_name: str) -> None:
+    """Raise where a channel's largest possible magnitude is outside int32."""
     if worst.max() > INT32_MAX:
         channel = int(worst.argmax())
         raise QuantizationFailed(
@@ -33,7 +56,6 @@ def folded_bias(io: IO, op_name: str) -> Array:
             where=op_name,
             hint="raise the channel's weight scale, which is too small for its bias, or calibrate the input",
         )
-    return np.asarray(folded.astype(np.int32))
 
 
 def product_requantizer(io: IO, clip: Clip, scheme: Scheme) -> Requantizer:

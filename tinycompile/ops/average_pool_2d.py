@@ -79,7 +79,7 @@ class AveragePool2D(Op):
         return np.maximum(found[0], 0), np.maximum(found[1], 0)
 
     def is_raw_mean(self, io: IO) -> bool:
-        """TensorFlow Lite: one scale for input and output and no counted padding, so values are averaged as is."""
+        """TensorFlow Lite: one scale for input and output and no counted padding, so values count as is."""
         return io.rounding == "tflite" and io.x.quant == io.out.quant and not self.count_include_pad
 
     def requantizer(self, io: IO, count: int) -> Requantizer:

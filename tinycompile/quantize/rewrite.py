@@ -19,19 +19,25 @@ from tinycompile.quantize.constants import (
 def integer_graph(graph: Graph, quants: Mapping[str, Quant]) -> Graph:
     """``graph`` with int8 activations and weights and int32 biases; ``quants`` names every float activation.
 
-    Each op gets weights and bias of its own where it shares them with another op: their scales depend on its
-    input.
+    An op that shares a constant with another gets its own, unless both need the same integers.
     """
     tensors = {name: _activation(t, quants.get(name)) for name, t in graph.tensors.items()}
-    shared = {name for name, users in graph.consumers().items() if len(users) > 1}
+    taken: dict[str, Tensor] = {name: tensors[name] for name in quants}
     ops = []
     for op in graph.ops:
         for constant in _constants(op, graph, quants):
-            name = f"{constant.name}.{op.name}" if constant.name in shared else constant.name
+            name = constant.name
+            if taken.setdefault(name, constant) != constant or _is_shared_bias(op, name, graph):
+                name = f"{constant.name}.{op.name}"
             op = replace(op, inputs=tuple(name if n == constant.name else n for n in op.inputs))
             tensors[name] = replace(constant, name=name)
         ops.append(op)
     return graph.with_ops(ops, tensors)
+
+
+def _is_shared_bias(op: Op, name: str, graph: Graph) -> bool:
+    """Biases are corrected op by op, so no two ops share one."""
+    return op.role(op.inputs.index(name)) == "bias" and len(graph.consumers()[name]) > 1
 
 
 def _activation(tensor: Tensor, quant: Quant | None) -> Tensor:

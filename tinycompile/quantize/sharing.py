@@ -55,6 +55,8 @@ class Sharing:
     """The group of every float activation, constant ones included."""
     pins: Mapping[str, Quant]
     """By group: quantisations that are already decided."""
+    known: Mapping[str, Quant] = field(default_factory=dict)
+    """By group: quantisations that hold every value its ops can produce."""
 
     def members(self) -> dict[str, list[str]]:
         """The tensors of each group."""
@@ -88,22 +90,24 @@ def share(graph: Graph) -> Sharing:
             ops.append(cast)
         ops.append(op)
     shared = graph.with_ops(ops, tensors)
-    _pin_known_ranges(shared, groups)
+    known = _known_ranges(shared, groups)
+    for name in known if graph.rounding == "tflite" else shared.outputs:
+        quant = known.get(groups.root(name))
+        if quant is not None:
+            groups.pin(name, quant)
     root = {name: groups.root(name) for name in activations(shared)}
-    return Sharing(shared, root, {r: groups.pins[r] for r in set(root.values()) if r in groups.pins})
+    return Sharing(shared, root, {r: groups.pins[r] for r in set(root.values()) if r in groups.pins}, known)
 
 
-def _pin_known_ranges(graph: Graph, groups: Groups) -> None:
-    """Pin groups all of whose computed members come from ops of one and the same known range."""
-    known: dict[str, set[Quant | None]] = {}
+def _known_ranges(graph: Graph, groups: Groups) -> dict[str, Quant]:
+    """By group: the quantisation, where all its computed members come from ops of one and the same known range."""
+    found: dict[str, set[Quant | None]] = {}
     copies = {op.output for op in graph.ops if op.moves_data}
     fixed = {op.output: op.fixed_quant(graph.io(op)) for op in graph.ops}
     for name in sorted(activations(graph) - copies):
-        known.setdefault(groups.root(name), set()).add(fixed.get(name))
-    for root, quants in known.items():
-        quant = quants.pop()
-        if not quants and quant is not None:
-            groups.pin(root, quant)
+        found.setdefault(groups.root(name), set()).add(fixed.get(name))
+    single = {root: next(iter(quants)) for root, quants in found.items() if len(quants) == 1}
+    return {root: quant for root, quant in single.items() if quant is not None}
 
 
 def activations(graph: Graph) -> frozenset[str]:

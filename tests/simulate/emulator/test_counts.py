@@ -95,9 +95,7 @@ def test_equals_qemu_one_instruction_at_a_time(tmp_path):
         "none",
     ]
     options = ["-semihosting-config", "enable=on,target=native", "-d", "exec,nochain", "-D", str(log)]
-    subprocess.run(
-        [*command, *options, *single, "-kernel", str(elf)], capture_output=True, timeout=60, check=False
-    )
+    subprocess.run([*command, *options, *single, "-kernel", str(elf)], capture_output=True, timeout=60, check=False)
     lines = sum(line.startswith("Trace") for line in log.read_text().splitlines())
     assert emulate(elf, board()).total_instructions == lines
     assert emulate_in_qemu(elf, board()).total_instructions == lines
@@ -154,9 +152,7 @@ def test_table_grows(monkeypatch):
 
     elf, whole = build(MIXED), emulate(build(MIXED), board())
     made = profile.Profile.__init__
-    monkeypatch.setattr(
-        profile.Profile, "__init__", lambda self, *a, **k: made(self, *a, **{**k, "capacity": 4})
-    )
+    monkeypatch.setattr(profile.Profile, "__init__", lambda self, *a, **k: made(self, *a, **{**k, "capacity": 4}))
     assert emulate(elf, board()) == whole
 
 

@@ -47,9 +47,7 @@ def test_stack_of_the_region():
 
 
 def test_objects_can_be_read_at_the_end():
-    source = (
-        "uint8_t tc_arena[3]; int main(void) { tc_arena[0] = 7; tc_arena[2] = tc_arena[1] = 9; return 0; }"
-    )
+    source = "uint8_t tc_arena[3]; int main(void) { tc_arena[0] = 7; tc_arena[2] = tc_arena[1] = 9; return 0; }"
     assert emulate(build(source), board(), dump=["tc_arena"]).objects == {"tc_arena": bytes([7, 9, 9])}
 
 

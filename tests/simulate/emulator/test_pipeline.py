@@ -4,28 +4,26 @@ import pytest
 
 from tests.simulate.emulator.programs import build
 from tinycompile.simulate.emulator.cores import CORES
-from tinycompile.simulate.emulator.decode import Kind, decode
+from tinycompile.simulate.emulator.decode import NOTHING, Block, Kind, decode
 from tinycompile.simulate.emulator.image import read_image
 
 
 def assemble(lines: str):
     """The instructions of some lines of assembly, separated by semicolons, at an aligned address."""
     body = "\\n\\t".join(line.strip() for line in lines.split(";"))
-    source = (
-        f'__attribute__((naked, used, aligned(16))) void probe(void) {{ __asm__("{body}\\n\\tudf #7"); }}'
-    )
+    source = f'__attribute__((naked, used, aligned(16))) void probe(void) {{ __asm__("{body}\\n\\tudf #7"); }}'
     image = read_image(build(source + " int main(void) { return 0; }", "cortex-m33"))
     start = image.symbols["probe"].address
     for address, data in image.segments:
         if address <= start < address + len(data):
-            code = decode(data[start - address : start - address + 200], start)
+            code = decode(data[start - address : start - address + 200], start).code
             end = next(n for n, i in enumerate(code) if i.name == "udf")
-            return code[:end]
+            return Block(start, code[:end])
     raise AssertionError("no code")
 
 
 def cycles(core, lines, before=""):
-    return CORES[core].pipeline.cycles(assemble(before) if before else (), assemble(lines))
+    return CORES[core].pipeline.cycles(assemble(before) if before else NOTHING, assemble(lines))
 
 
 # Arm DDI 0337I and DDI 0439B, 3.3.2: "normally three cycles total", and so on.
@@ -99,14 +97,12 @@ def test_m33_pairs_narrow_instructions_only():
 @pytest.mark.parametrize("core", sorted(CORES))
 def test_history_matters_only_at_the_seam(core):
     """A block cut in two costs as much as the whole."""
-    whole = assemble(
-        "ldr r0, [r1]; adds r2, r0, r3; muls r2, r3, r2; str r2, [r1]; adds r1, r1, r2; ldr r4, [r1]"
-    )
+    whole = assemble("ldr r0, [r1]; adds r2, r0, r3; muls r2, r3, r2; str r2, [r1]; adds r1, r2; ldr r4, [r1]")
     model = CORES[core].pipeline
-    for cut in range(1, len(whole)):
-        assert model.cycles((), whole[:cut]) + model.cycles(whole[:cut], whole[cut:]) == model.cycles(
-            (), whole
-        )
+    for cut in range(1, len(whole.code)):
+        first = Block(whole.location, whole.code[:cut])
+        second = Block(first.end, whole.code[cut:])
+        assert model.cycles(NOTHING, first) + model.cycles(first, second) == model.cycles(NOTHING, whole)
 
 
 @pytest.mark.parametrize(
@@ -124,14 +120,18 @@ def test_taken_branches(core, taken, indirect):
     model = CORES[core].pipeline
     for lines, refill in (("nop; nop; beq probe", taken), ("nop; nop; bx r3", indirect)):
         before = assemble(lines)
-        alone = model.cycles((), before)
-        elsewhere = decode(b"\x00\xbf", before[-1].end + 0x100)
+        alone = model.cycles(NOTHING, before)
+        elsewhere = decode(b"\x00\xbf", before.end + 0x100)
         assert alone + model.cycles(before, elsewhere) >= alone + refill
-        assert model.cycles(before, elsewhere) == model.cycles((), target) + refill
+        assert model.cycles(before, elsewhere) == model.cycles(NOTHING, target) + refill
+
+
+def instructions(lines):
+    return assemble(lines).code
 
 
 def test_decoded_facts():
-    (i,) = assemble("ldm r0!, {r1, r2, r3}")
+    (i,) = instructions("ldm r0!, {r1, r2, r3}")
     assert (i.kind, i.words, i.reads, i.writes, i.results) == (
         Kind.LOAD_MANY,
         3,
@@ -139,11 +139,11 @@ def test_decoded_facts():
         {0, 1, 2, 3},
         {1, 2, 3},
     )
-    (i,) = assemble("vpush {d8, d9}")
+    (i,) = instructions("vpush {d8, d9}")
     assert (i.kind, i.words, i.writes, i.is_fp) == (Kind.STORE_MANY, 4, {13}, True)
-    (i,) = assemble("smlad r0, r1, r2, r3")
+    (i,) = instructions("smlad r0, r1, r2, r3")
     assert (i.kind, i.accumulator) == (Kind.ACCUMULATE, {3})
-    (i,) = assemble("pop {r4, pc}")
+    (i,) = instructions("pop {r4, pc}")
     assert i.writes_pc
-    (i,) = assemble("vmov.f32 s0, #1.0")
+    (i,) = instructions("vmov.f32 s0, #1.0")
     assert (i.name, i.is_fp, i.kind) == ("vmov", True, Kind.FP_MOVE)

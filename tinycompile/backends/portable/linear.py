@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from tinycompile.backends.kernel import Kernel
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.conv_transpose_2d import ConvTranspose2D
 from tinycompile.ops.dense import Dense
 from tinycompile.ops.sliding import element_lag, sliding_lag
 
@@ -48,7 +49,7 @@ def _weights(io: IO) -> Array:
     return weights.values - np.int16(weights.zero_point) if weights.zero_point else weights.values
 
 
-def _pack(op: Conv2D | Dense, io: IO, weights: Array) -> dict[str, Array]:
+def _pack(op: Conv2D | ConvTranspose2D | Dense, io: IO, weights: Array) -> dict[str, Array]:
     p = op.parameters(io)
     return {"weights": weights, "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
 
@@ -62,6 +63,19 @@ def _pack_with_padding(op: Conv2D, io: IO) -> Mapping[str, Array]:
     if op.pad:
         arrays["padding"] = np.full(io.x.channels, io.x.zero_point, np.int8)
     return arrays
+
+
+def _pack_in_order(op: ConvTranspose2D, io: IO) -> Mapping[str, Array]:
+    return _pack(op, io, _weights(io))
+
+
+def _transpose_numbers(op: ConvTranspose2D, io: IO) -> Mapping[str, Any]:
+    """A kernel element meets an output row where (row + pad - k * dilation) is a multiple of the stride."""
+    return {
+        "most": prod(
+            -(-k // (s // gcd(s, d))) for k, s, d in zip(op.kernel, op.stride, op.dilation, strict=True)
+        )
+    }
 
 
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
@@ -143,5 +157,12 @@ ROWS: tuple[Kernel, ...] = (
         numbers=_dense_numbers,
         lag=_early_dense_lag,
         cycles={"macs": 3.2, "ops": 10, "call": 60},
+    ),
+    Kernel(
+        "conv_transpose", ConvTranspose2D, "portable/conv_transpose_2d.c.j2",
+        arguments=WINDOW,
+        pack=_pack_in_order,
+        numbers=_transpose_numbers,
+        cycles={"macs": 8, "ops": 20, "call": 60},
     ),
 )  # fmt: skip

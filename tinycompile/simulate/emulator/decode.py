@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 
@@ -45,9 +45,7 @@ def _halves(stem: str) -> str:
 
 
 _KINDS: dict[Kind, frozenset[str]] = {
-    Kind.MULTIPLY: _names(
-        f"mul muls {_halves('smul')} smulwb smulwt smuad smuadx smusd smusdx smmul smmulr usad8"
-    ),
+    Kind.MULTIPLY: _names(f"mul muls {_halves('smul')} smulwb smulwt smuad smuadx smusd smusdx smmul smmulr usad8"),
     Kind.ACCUMULATE: _names(
         f"mla mls {_halves('smla')} smlawb smlawt smlad smladx smlsd smlsdx smmla smmlar smmls smmlsr usada8"
     ),
@@ -58,9 +56,7 @@ _KINDS: dict[Kind, frozenset[str]] = {
         "ldr ldrb ldrh ldrsb ldrsh ldrt ldrbt ldrht ldrsbt ldrsht ldrex ldrexb ldrexh "
         "lda ldab ldah ldaex ldaexb ldaexh vldr"
     ),
-    Kind.STORE: _names(
-        "str strb strh strt strbt strht strex strexb strexh stl stlb stlh stlex stlexb stlexh vstr"
-    ),
+    Kind.STORE: _names("str strb strh strt strbt strht strex strexb strexh stl stlb stlh stlex stlexb stlexh vstr"),
     Kind.LOAD_MANY: _names("ldm ldmdb ldrd pop vldmia vldmdb vpop"),
     Kind.STORE_MANY: _names("stm stmdb strd push vstmia vstmdb vpush"),
     Kind.BRANCH: _names("b cbz cbnz"),
@@ -83,6 +79,7 @@ _SHIFTS = _names(
 
 _MANY = (Kind.LOAD_MANY, Kind.STORE_MANY)
 _ACCESS = (Kind.LOAD, Kind.STORE, *_MANY)
+_BRANCHES = (Kind.BRANCH, Kind.CALL, Kind.INDIRECT)
 
 FP_BASE = 32  # number of s0 among the registers; 0..15 are r0..r12, sp, lr, pc
 SP, PC = 13, 15
@@ -90,15 +87,14 @@ SP, PC = 13, 15
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction. Registers are numbers: 0 to 15 the core's, `FP_BASE` and up s0 to s31 (a double is two
-    of them).
+    """One instruction, wherever it lies. Registers are numbers: 0 to 15 the core's, `FP_BASE` and up s0 to
+    s31 (a double is two of them).
 
-    ``name`` is the base mnemonic, ``text`` the whole line for messages. ``words`` counts the 32-bit words
-    that a load or store moves. ``address`` registers form an access's address, ``accumulator`` is what a
-    multiply-accumulate adds to.
+    ``name`` is the base mnemonic, ``text`` the whole line for messages, without the target of a branch.
+    ``words`` counts the 32-bit words that a load or store moves. ``address`` registers form an access's
+    address, ``accumulator`` is what a multiply-accumulate adds to.
     """
 
-    location: int
     size: int
     name: str
     text: str
@@ -111,28 +107,47 @@ class Instruction:
     shifted: bool
     indexed: bool
 
-    @property
-    def end(self) -> int:
-        return self.location + self.size
-
-    @property
+    @cached_property
     def results(self) -> frozenset[int]:
         """What it writes but an updated base address, which is ready early."""
         return self.writes - self.address if self.kind in _ACCESS else self.writes
 
-    @property
+    @cached_property
     def is_fp(self) -> bool:
         """Needs the floating-point unit switched on."""
         return self.name.startswith("v")
 
-    @property
+    @cached_property
     def is_double(self) -> bool:
         """Computes in double precision."""
         return ".f64" in self.text
 
-    @property
+    @cached_property
     def writes_pc(self) -> bool:
-        return PC in self.writes or self.kind in (Kind.BRANCH, Kind.CALL, Kind.INDIRECT)
+        return PC in self.writes or self.kind in _BRANCHES
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive instructions from ``location`` on."""
+
+    location: int
+    code: tuple[Instruction, ...]
+
+    @cached_property
+    def end(self) -> int:
+        """The address behind the last instruction."""
+        return self.location + sum(i.size for i in self.code)
+
+    def located(self) -> Iterator[tuple[int, Instruction]]:
+        """Each instruction with its address."""
+        at = self.location
+        for i in self.code:
+            yield at, i
+            at += i.size
+
+
+NOTHING = Block(0, ())
 
 
 @cache
@@ -150,10 +165,24 @@ def _capstone() -> tuple[Any, dict[int, tuple[int, ...]]]:
     return engine, numbers
 
 
-def decode(code: bytes, location: int) -> tuple[Instruction, ...]:
-    """Decodes ``code`` up to the first instruction that is none: compare the last ``end``."""
-    engine, _ = _capstone()
-    return tuple(_instruction(raw) for raw in engine.disasm(code, location))
+def decode(code: bytes, location: int) -> Block:
+    """Decodes ``code`` up to the first instruction that is none: compare the block's ``end``."""
+    found, at = [], 0
+    while at + 2 <= len(code):
+        size = 4 if code[at + 1] >> 3 >= 0b11101 else 2
+        instruction = _decoded(code[at : at + size])
+        if instruction is None:
+            break
+        found.append(instruction)
+        at += size
+    return Block(location, tuple(found))
+
+
+@lru_cache(maxsize=1 << 16)
+def _decoded(encoding: bytes) -> Instruction | None:
+    """One instruction by its code: networks repeat themselves, and decoding is slow."""
+    raw = next(_capstone()[0].disasm(encoding, 0, 1), None)
+    return None if raw is None or raw.size != len(encoding) else _instruction(raw)
 
 
 def _registers(ids: Iterable[int]) -> frozenset[int]:
@@ -182,10 +211,9 @@ def _instruction(raw: Any) -> Instruction:
     else:
         words = _words(kind, writes if kind is Kind.LOAD else reads)
     return Instruction(
-        location=raw.address,
         size=raw.size,
         name=name,
-        text=f"{raw.mnemonic} {raw.op_str}".strip(),
+        text=raw.mnemonic if kind in _BRANCHES else f"{raw.mnemonic} {raw.op_str}".strip(),
         kind=kind,
         reads=reads,
         writes=writes,

@@ -104,9 +104,7 @@ def emulate(
 
 def _symbol(image: Image, name: str) -> Symbol:
     if name not in image.symbols:
-        raise UsageError(
-            f"has no symbol {name!r}", where=str(image.path), hint="is the function inlined or unused?"
-        )
+        raise UsageError(f"has no symbol {name!r}", where=str(image.path), hint="is the function inlined or unused?")
     return image.symbols[name]
 
 
@@ -116,9 +114,7 @@ def _stack_bottom(image: Image, board: Board) -> int:
         if name in image.symbols:
             return image.symbols[name].address
     objects = [
-        s.address + s.size
-        for s in image.symbols.values()
-        if not s.is_code and s.address in board.ram and s.size
+        s.address + s.size for s in image.symbols.values() if not s.is_code and s.address in board.ram and s.size
     ]
     return max(objects, default=board.ram.origin)
 

@@ -29,6 +29,7 @@ from unicorn.unicorn_const import (
 
 from tinycompile.boards import Board, MemoryRegion
 from tinycompile.errors import EmulationFault, TinycompileError, UsageError
+from tinycompile.simulate.emulator.alignment import aligned_accesses
 from tinycompile.simulate.emulator.cores import Core
 from tinycompile.simulate.emulator.image import Image
 from tinycompile.simulate.emulator.peripherals import REGIONS, Bus
@@ -38,6 +39,7 @@ from tinycompile.simulate.emulator.profile import (
     RUNNING,
     TABLE_FULL,
     TOO_DEEP,
+    UNALIGNED,
     WATCH_CONTEXT,
     WATCH_NOTIFY,
     Profile,
@@ -108,6 +110,7 @@ class Machine:
             watches.append(Watch(main.address, WATCH_NOTIFY))
         self.profile = Profile(self._price, watches, self._on_crossed)
         self.profile.attach(self._uc)
+        self.profile.check_alignment(self._uc, list(aligned_accesses(image)))
         self.bus = Bus(board, commands, lambda: self.profile.state.cycles, self._finish)
         self.semihosting = Semihosting(self._uc, files, lambda: self.profile.state.cycles, board.clock_hz)
         self._map_registers()
@@ -127,9 +130,7 @@ class Machine:
             if state.stop == PAUSED and state.instructions >= max_instructions:
                 raise self._fault_at(pc, f"runs longer than {max_instructions:,} instructions")
             if time.monotonic() > deadline:
-                raise self._fault_at(
-                    pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)"
-                )
+                raise self._fault_at(pc, f"runs longer than {timeout_s:g} s ({state.instructions:,} instructions)")
         return self._exit
 
     def memory(self, address: int, size: int) -> bytes:
@@ -156,9 +157,7 @@ class Machine:
                     hint="round its size down in the board file",
                 )
             is_flash = region.name == self.board.flash.name
-            self._uc.mem_map(
-                region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL
-            )
+            self._uc.mem_map(region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL)
         ram = self.board.ram
         self._uc.mem_write(ram.origin, noise(ram.size))  # what RAM holds after power-up is anything but zeros
         for address, data in self.image.segments:
@@ -176,9 +175,7 @@ class Machine:
     def _map_registers(self) -> None:
         for origin, size in REGIONS:
             read = self._guard(lambda uc, offset, width, origin: self.bus.read(origin + offset, width))
-            write = self._guard(
-                lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value)
-            )
+            write = self._guard(lambda uc, offset, width, value, origin: self.bus.write(origin + offset, width, value))
             self._uc.mmio_map(origin, size, read, origin, write, origin)
 
     def _guard(self, callback: Callable[..., int | None]) -> Callable[..., int]:
@@ -235,9 +232,7 @@ class Machine:
         self._interrupt = number
         uc.emu_stop()
 
-    def _on_invalid_access(
-        self, uc: Uc, access: int, address: int, size: int, value: int, _data: object
-    ) -> bool:
+    def _on_invalid_access(self, uc: Uc, access: int, address: int, size: int, value: int, _data: object) -> bool:
         self._access = (access, address)
         return False
 
@@ -260,11 +255,7 @@ class Machine:
                 f"which {self.board.name} does not have" + (" or protects" if "PROT" in str(error) else ""),
             )
         if error is not None:
-            what = (
-                "executes an undefined instruction"
-                if error.errno == UC_ERR_INSN_INVALID
-                else f"fails: {error}"
-            )
+            what = "executes an undefined instruction" if error.errno == UC_ERR_INSN_INVALID else f"fails: {error}"
             raise self._fault_at(pc, what)
         if self._interrupt is not None:
             return self._serve_interrupt(pc)
@@ -273,6 +264,8 @@ class Machine:
             self.profile.grow()
         elif state.stop == TOO_DEEP:
             raise self._fault_at(pc, "calls measured functions in a recursion without end")
+        elif state.stop == UNALIGNED:
+            raise self._fault_at(pc, "loads or stores words at an unaligned address")
         elif state.stop == RUNNING and self._exit is None:
             raise self._fault_at(pc, "sleeps, and no interrupt will ever wake it")
         return pc

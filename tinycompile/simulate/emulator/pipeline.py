@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
-from tinycompile.simulate.emulator.decode import Instruction, Kind
+from tinycompile.simulate.emulator.decode import Block, Instruction, Kind
 
-Block = Sequence[Instruction]
+Code = Sequence[Instruction]
 HISTORY = 8
 """Instructions of the block before that may still matter to a block's timing: more than the longest latency
 in issue slots.
@@ -28,7 +29,7 @@ class Pipeline(Protocol):
     """Prices a block."""
 
     def cycles(self, before: Block, block: Block) -> int:
-        """Cycles of ``block`` when it runs after ``before`` (empty: nothing known), the jump between them
+        """Cycles of ``block`` when it runs after ``before`` (`NOTHING`: not known), the jump between them
         included.
         """
         ...
@@ -36,9 +37,14 @@ class Pipeline(Protocol):
 
 def taken(before: Block, block: Block) -> Instruction | None:
     """The branch that led from one block to the other, or None where it fell through."""
-    if not before or before[-1].end == block[0].location or not before[-1].writes_pc:
+    if not before.code or before.end == block.location or not before.code[-1].writes_pc:
         return None
-    return before[-1]
+    return before.code[-1]
+
+
+def starts_unaligned(block: Block) -> bool:
+    """Whether the first instruction has 32 bits across a word boundary, which takes two fetches."""
+    return block.code[0].size == 4 and block.location % 4 != 0
 
 
 def is_indirect(branch: Instruction) -> bool:
@@ -56,7 +62,7 @@ class CortexM0Plus:
     def cycles(self, before: Block, block: Block) -> int:
         branch = taken(before, block)
         jump = 1 if branch is not None and branch.kind in (Kind.BRANCH, Kind.INDIRECT) else 0
-        return sum(self._alone(i) for i in block) + jump
+        return sum(self._alone(i) for i in block.code) + jump
 
     def _alone(self, i: Instruction) -> int:
         if i.kind is Kind.MULTIPLY:
@@ -94,13 +100,13 @@ class CortexM4:
 
     def cycles(self, before: Block, block: Block) -> int:
         branch = taken(before, block)
-        previous = before[-1] if before else None
+        previous = before.code[-1] if before.code else None
         total = 0
         if branch is not None:
             total += self.refill_indirect if is_indirect(branch) else self.refill
-            if block[0].size == 4 and block[0].location % 4:
+            if starts_unaligned(block):
                 total += self.refill_unaligned
-        for i in block:
+        for i in block.code:
             total += self._after(previous, i)
             previous = i
         return total
@@ -110,18 +116,11 @@ class CortexM4:
             return self._access(previous, i)
         if i.kind is Kind.IF_THEN and previous is not None and previous.size == 2:
             return 0  # folded into the 16-bit instruction before it
-        waits = (
-            previous is not None
-            and previous.is_fp
-            and previous.kind not in _MEMORY
-            and previous.writes & i.reads
-        )
+        waits = previous is not None and previous.is_fp and previous.kind not in _MEMORY and previous.writes & i.reads
         return self.costs.get(i.kind, 1) + (1 if waits else 0)
 
     def _access(self, previous: Instruction | None, i: Instruction) -> int:
-        follows_load = (
-            previous is not None and previous.kind is Kind.LOAD and not previous.results & i.address
-        )
+        follows_load = previous is not None and previous.kind is Kind.LOAD and not previous.results & i.address
         stall = 1 if previous is not None and previous.kind is Kind.ALU and previous.writes & i.address else 0
         if i.kind in _MEMORY_MANY:
             return 1 + i.words + stall
@@ -164,72 +163,105 @@ class InOrder:
     refill_unaligned: int = 0
 
     def cycles(self, before: Block, block: Block) -> int:
-        recent = before[-HISTORY:]
-        return self._issue(recent, block) - (self._issue((), recent) if recent else 0)
+        recent = before.code[-HISTORY:]
+        jump = self._refill(before, block)
+        return self._issue(recent, jump, block.code) - self._issue(recent, 0, ())
 
-    def _issue(self, before: Block, block: Block) -> int:
-        """The cycle after the last of these instructions issued."""
-        ready: dict[int, int] = {}
-        early: dict[int, int] = {}
-        group: list[Instruction] = []
-        now = 0
-        for index, i in enumerate((*before, *block)):
-            at = max([now, *(early[r] if r in i.accumulator else ready[r] for r in i.reads if r in ready)])
-            if before and index == len(before):
-                jump = self._refill(before, block)
-                at = max(at, now + jump) if not jump else max(at, now + 1 + jump)
-            if at > now:
-                now, group = at, []
-            if group and not self._pairs(group, i):
-                now, group = now + 1, []
-                at = now
-            group.append(i)
-            busy = self._busy(i)
-            for r in i.writes:
-                ready[r] = now + busy + (self.latency.get(i.kind, 1) - 1 if r in i.results else 0)
-                early[r] = now + busy if i.kind in _INTEGER_MAC and r in i.results else ready[r]
-            if busy > 1:
-                now, group = now + busy, []
-        return now + (1 if group else 0)
+    def _issue(self, first: Code, jump: int, then: Code) -> int:
+        """The cycle after the last instruction issued, where ``jump`` cycles pass between two pieces of code."""
+        issue = _Issue(self)
+        for i in first:
+            issue.step(i)
+        if jump:
+            issue.close(jump)
+        for i in then:
+            issue.step(i)
+        return issue.free
 
     def _refill(self, before: Block, block: Block) -> int:
         branch = taken(before, block)
         if branch is None:
             return 0
-        unaligned = self.refill_unaligned if block[0].size == 4 and block[0].location % 4 else 0
+        unaligned = self.refill_unaligned if starts_unaligned(block) else 0
         return unaligned + (self.refill_indirect if is_indirect(branch) else self.refill)
 
-    def _busy(self, i: Instruction) -> int:
+    def busy(self, i: Instruction) -> int:
+        """Cycles until anything after ``i`` can issue, if it does not pair."""
         if i.kind in _MEMORY_MANY:
             return self.many_overhead + -(-i.words // self.words_per_cycle)
         return self.occupies.get(i.kind, 1)
 
-    def _pairs(self, group: Sequence[Instruction], i: Instruction) -> bool:
-        members = [*group, i]
-        if len(members) > 2 or i.kind in _MEMORY_MANY or self.occupies.get(i.kind, 1) > 1:
+    def pair(self, a: Instruction, b: Instruction) -> bool:
+        """Whether ``b`` can issue in the same cycle as ``a`` before it."""
+        if b.kind in _MEMORY_MANY or self.occupies.get(b.kind, 1) > 1:
             return False
-        if self.narrow_pairs and any(m.size == 4 for m in members):
+        if self.narrow_pairs and (a.size == 4 or b.size == 4):
             return False
-        if group[0].writes & (i.reads | i.writes):
+        if a.writes & b.reads or a.writes & b.writes:
             return False
-        needs = [_resources(m) for m in members]
-        return all(sum(n.get(resource, 0) for n in needs) <= limit for resource, limit in self.limits.items())
+        has = _resources(a)
+        return all(has.get(r, 0) + n <= self.limits.get(r, n + 2) for r, n in _resources(b).items())
 
 
-def _resources(i: Instruction) -> dict[str, int]:
+class _Issue:
+    """Where issue stands: in cycle ``now``, with at most one instruction in it so far."""
+
+    def __init__(self, core: InOrder) -> None:
+        self._core = core
+        self._ready: dict[int, int] = {}
+        self._ready_to_add: dict[int, int] = {}
+        self._now = 0
+        self._alone: Instruction | None = None
+        self._used = False
+
+    @property
+    def free(self) -> int:
+        """The first cycle with nothing in it."""
+        return self._now + 1 if self._used else self._now
+
+    def close(self, wait: int = 0) -> None:
+        """Nothing more issues in this cycle, nor in ``wait`` cycles after it."""
+        self._now, self._alone, self._used = self.free + wait, None, False
+
+    def step(self, i: Instruction) -> None:
+        """Issues the next instruction, as soon as its operands and the units allow."""
+        ready = max((self._operand(r, i) for r in i.reads), default=0)
+        if self._used and (ready > self._now or self._alone is None or not self._core.pair(self._alone, i)):
+            self.close()
+        self._now = max(self._now, ready)
+        self._alone, self._used = (None if self._used else i), True
+        busy, latency = self._core.busy(i), self._core.latency.get(i.kind, 1)
+        for r in i.writes:
+            slow = r in i.results
+            self._ready[r] = self._now + busy + (latency - 1 if slow else 0)
+            self._ready_to_add[r] = self._now + busy if slow and i.kind in _INTEGER_MAC else self._ready[r]
+        if busy > 1:
+            self.close(busy - 1)
+
+    def _operand(self, register: int, i: Instruction) -> int:
+        known = self._ready_to_add if register in i.accumulator else self._ready
+        return known.get(register, 0)
+
+
+def _resources(i: Instruction) -> Mapping[str, int]:
+    return _needs(i.kind, i.writes_pc, i.is_fp, i.shifted)
+
+
+@cache
+def _needs(kind: Kind, writes_pc: bool, is_fp: bool, shifted: bool) -> Mapping[str, int]:
     """What an instruction needs in the cycle it issues. A store needs the whole load-store unit."""
     uses: dict[str, int] = {}
-    if i.kind in _MEMORY:
-        uses["memory"] = 1 if i.kind in (Kind.LOAD, Kind.LOAD_MANY) else 2
-    if i.kind in (Kind.MULTIPLY, Kind.ACCUMULATE, Kind.LONG_MULTIPLY, Kind.LONG_ACCUMULATE):
+    if kind in _MEMORY:
+        uses["memory"] = 1 if kind in (Kind.LOAD, Kind.LOAD_MANY) else 2
+    if kind in (Kind.MULTIPLY, Kind.ACCUMULATE, Kind.LONG_MULTIPLY, Kind.LONG_ACCUMULATE):
         uses["multiply"] = 1
-    if i.writes_pc:
+    if writes_pc:
         uses["branch"] = 1
-    if i.is_fp and i.kind not in _MEMORY:
+    if is_fp and kind not in _MEMORY:
         uses["fp"] = 1
     if uses:
         uses["special"] = 1  # anything but a plain data-processing instruction
-    if i.shifted:
+    if shifted:
         uses["shift"] = 1
     return uses
 

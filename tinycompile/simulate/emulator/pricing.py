@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinycompile.errors import EmulationFault
-from tinycompile.simulate.emulator.decode import Instruction, decode
+from tinycompile.simulate.emulator.decode import NOTHING, Block, decode
 from tinycompile.simulate.emulator.image import Image
 from tinycompile.simulate.emulator.isa import InstructionSet
 from tinycompile.simulate.emulator.pipeline import Pipeline
@@ -20,7 +20,7 @@ class Prices:
 
     def __init__(self, image: Image, instructions: InstructionSet, pipeline: Pipeline) -> None:
         self._image, self._instructions, self._pipeline = image, instructions, pipeline
-        self._blocks: dict[int, tuple[Instruction, ...]] = {}
+        self._blocks: dict[int, Block] = {}
         self._known: dict[tuple[int, int, int], tuple[int, int]] = {}
 
     def price(self, origin: int, block: int, size: int, read: ReadMemory, fpu_is_on: bool) -> tuple[int, int]:
@@ -31,38 +31,39 @@ class Prices:
         """
         key = (origin, block, size)
         if key not in self._known:
-            code = self._decoded(block, size, read)
-            self._check(code, fpu_is_on)
-            self._known[key] = (len(code), self._pipeline.cycles(self._blocks.get(origin, ()), code))
-            self._blocks[block] = code
+            found = self._decoded(block, size, read)
+            self._check(found, fpu_is_on)
+            cycles = self._pipeline.cycles(self._blocks.get(origin, NOTHING), found)
+            self._known[key] = (len(found.code), cycles)
+            self._blocks[block] = found
         return self._known[key]
 
-    def _decoded(self, block: int, size: int, read: ReadMemory) -> tuple[Instruction, ...]:
-        known = self._blocks.get(block, ())
-        if known and known[-1].end == block + size:
+    def _decoded(self, block: int, size: int, read: ReadMemory) -> Block:
+        known = self._blocks.get(block, NOTHING)
+        if known.end == block + size:
             return known
         raw = bytes(read(block, size))
-        code = decode(raw, block)
-        end = code[-1].end if code else block
-        if end != block + size:
-            text = raw[end - block : end - block + 4].hex(" ", 2)
+        found = decode(raw, block)
+        if found.end != block + size:
+            start = found.end - block
             raise EmulationFault(
-                f"executes an instruction that no core here has ({text})", where=self._image.describe(end)
+                f"executes an instruction that no core here has ({raw[start : start + 4].hex(' ', 2)})",
+                where=self._image.describe(found.end),
             )
-        return code
+        return found
 
-    def _check(self, code: tuple[Instruction, ...], fpu_is_on: bool) -> None:
-        for i in code:
+    def _check(self, block: Block, fpu_is_on: bool) -> None:
+        for at, i in block.located():
             missing = self._instructions.lacks(i)
             if missing:
                 raise EmulationFault(
                     f"executes '{i.text}', which the chip cannot: {missing}",
-                    where=self._image.describe(i.location),
+                    where=self._image.describe(at),
                     hint="build for the board's core and features",
                 )
             if i.is_fp and not fpu_is_on:
                 raise EmulationFault(
                     f"executes '{i.text}' while the floating-point unit is switched off",
-                    where=self._image.describe(i.location),
+                    where=self._image.describe(at),
                     hint="set CPACR first, in the reset handler",
                 )

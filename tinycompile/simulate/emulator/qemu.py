@@ -34,9 +34,7 @@ def qemu_version() -> tuple[int, int] | None:
     """The version of ``qemu-system-arm`` on the path, or None where there is none."""
     if shutil.which("qemu-system-arm") is None:
         return None
-    said = subprocess.run(
-        ["qemu-system-arm", "--version"], capture_output=True, text=True, check=False
-    ).stdout
+    said = subprocess.run(["qemu-system-arm", "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"version (\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else None
 
