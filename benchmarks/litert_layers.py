@@ -106,9 +106,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=8, help="random inputs a file (default 8)")
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args()
-    print(
-        f"ai-edge-litert {version('ai-edge-litert')}, resolver BUILTIN_REF, {options.inputs} random inputs a file\n"
-    )
+    print(f"ai-edge-litert {version('ai-edge-litert')}, resolver BUILTIN_REF, {options.inputs} random inputs a file\n")
     print("| file | layers | values | different | first different layer |\n|---|---|---|---|---|")
     wrong = 0
     for path in options.files:

@@ -13,7 +13,7 @@
  */
 #include <stdint.h>
 
-enum { TC_RUNNING, TC_PAUSED, TC_ALARM, TC_TABLE_FULL, TC_REFUSED, TC_TOO_DEEP };
+enum { TC_RUNNING, TC_PAUSED, TC_TABLE_FULL, TC_REFUSED, TC_TOO_DEEP, TC_UNALIGNED };
 enum { TC_WATCH_CONTEXT = 1, TC_WATCH_NOTIFY = 2 };
 enum { TC_FILTER = 4096, TC_MAX_FRAMES = 256, TC_MAX_CONTEXTS = 65536 };
 
@@ -43,7 +43,7 @@ typedef struct {
     tc_context *contexts;
     uint64_t context_count;
     uint64_t instructions, cycles; /* totals so far */
-    uint64_t pause_at, alarm_at;   /* stop before the first block at or after this many instructions, cycles */
+    uint64_t pause_at;             /* stop before the first block at or after this many instructions */
     uint32_t from;                 /* address of the previous block; 0xFFFFFFFF: none */
     uint32_t context, depth, stop;
     int (*stop_emulation)(void *);
@@ -54,6 +54,11 @@ typedef struct {
     uint8_t filter[TC_FILTER]; /* 1 where a watched function may start */
     tc_frame frames[TC_MAX_FRAMES];
 } tc_profile;
+
+typedef struct {
+    tc_profile *profile;
+    uint64_t base; /* number of the register, in Unicorn's count */
+} tc_access;
 
 uint64_t tc_profile_size(void) { return sizeof(tc_profile); }
 
@@ -171,10 +176,6 @@ void tc_on_block(void *uc, uint64_t address, uint32_t size, void *user)
         halt(p, uc, TC_PAUSED);
         return;
     }
-    if (p->cycles >= p->alarm_at) {
-        halt(p, uc, TC_ALARM);
-        return;
-    }
     if (p->used * 2 >= p->capacity) {
         halt(p, uc, TC_TABLE_FULL);
         return;
@@ -201,4 +202,14 @@ void tc_on_block(void *uc, uint64_t address, uint32_t size, void *user)
     p->instructions += step->instructions;
     p->cycles += step->cycles;
     p->from = to;
+}
+
+/* Called before an instruction that faults on the chip if its base register is not a multiple of four. */
+void tc_on_aligned_access(void *uc, uint64_t address, uint32_t size, void *user)
+{
+    const tc_access *access = user;
+    (void)address;
+    (void)size;
+    if (read_register(access->profile, uc, (int32_t)access->base) & 3u)
+        halt(access->profile, uc, TC_UNALIGNED);
 }

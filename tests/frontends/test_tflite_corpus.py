@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tflite as schema
 
 from tests.conftest import corpus
 from tests.frontends.litert import LiteRt
@@ -38,6 +39,23 @@ def inputs_of(path: Path, graph: Graph, count: int) -> list[dict[str, Array]]:
     return found
 
 
+def repaired(content: bytes) -> bytes:
+    """The file with the axis of every bias's scales at 0: old converters wrote 3, which LiteRT refuses."""
+    data = bytearray(content)
+    graph = schema.Model.GetRootAs(data, 0).Subgraphs(0)
+    for i in range(graph.TensorsLength()):
+        tensor = graph.Tensors(i)
+        quant = tensor.Quantization()
+        field = quant._tab.Offset(QUANTIZED_DIMENSION) if quant else 0
+        if field and tensor.ShapeLength() == 1:
+            data[quant._tab.Pos + field : quant._tab.Pos + field + 4] = bytes(4)
+    return bytes(data)
+
+
+QUANTIZED_DIMENSION = 16
+"""Where a QuantizationParameters table keeps its seventh field, in its vtable."""
+
+
 @ids
 def test_imports_and_runs(path: Path) -> None:
     graph = tflite.load(path)
@@ -51,10 +69,7 @@ def test_every_layer_equals_litert(path: Path) -> None:
     graph = tflite.load(path)
     if graph.port(graph.inputs[0]).dtype != "int8":
         pytest.skip("float32 input: compared by its output below")
-    try:
-        litert = LiteRt(path.read_bytes())
-    except RuntimeError as problem:
-        pytest.skip(f"LiteRT refuses the file: {str(problem)[:60]}")
+    litert = LiteRt(repaired(path.read_bytes()))
     compared = 0
     for x in inputs_of(path, graph, 3):
         theirs = litert(*x.values())

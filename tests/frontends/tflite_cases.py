@@ -14,9 +14,7 @@ Rng = np.random.Generator
 Case = Callable[[Rng], bytes]
 
 
-def one(
-    op: str, operands: list[T], outputs: list[T], options: str = "", version: int = 2, **fields: object
-) -> bytes:
+def one(op: str, operands: list[T], outputs: list[T], options: str = "", version: int = 2, **fields: object) -> bytes:
     """A file with one operator, whose operands that are not constants are the model's inputs."""
     tensors = [*operands, *outputs]
     inputs = [i for i, t in enumerate(operands) if t.data is None]
@@ -28,9 +26,7 @@ def one(
 def scale(rng: Rng) -> float:
     """A scale; every second one has few bits, so that ties occur."""
     return (
-        float(2.0 ** -rng.integers(2, 8) * rng.integers(1, 6))
-        if rng.random() < 0.5
-        else float(rng.uniform(0.001, 0.2))
+        float(2.0 ** -rng.integers(2, 8) * rng.integers(1, 6)) if rng.random() < 0.5 else float(rng.uniform(0.001, 0.2))
     )
 
 
@@ -64,16 +60,12 @@ def extent(size: int, kernel: int, stride: int, dilation: int, same: bool) -> in
 
 def convolution(depthwise: bool) -> Case:
     def make(rng: Rng) -> bytes:
-        kh, kw, s, d, padding, activation = (
-            int(v) for v in rng.integers((1, 1, 1, 1, 0, 0), (4, 4, 3, 3, 2, 4))
-        )
+        kh, kw, s, d, padding, activation = (int(v) for v in rng.integers((1, 1, 1, 1, 0, 0), (4, 4, 3, 3, 2, 4)))
         d = 1 if s > 1 else d
         c, o = int(rng.integers(1, 9)), int(rng.integers(1, 9))
         x = act(rng, 1, 11, 9, c)
         o = c * o if depthwise else o
-        w = weights(
-            rng, (1, kh, kw, o) if depthwise else (o, kh, kw, c), 3 if depthwise else 0, rng.random() < 0.7
-        )
+        w = weights(rng, (1, kh, kw, o) if depthwise else (o, kh, kw, c), 3 if depthwise else 0, rng.random() < 0.7)
         hw = [extent(n, k, s, d, padding == 0) for n, k in zip((11, 9), (kh, kw), strict=True)]
         y = out(rng, (1, *hw, o), x, kh * kw * (1 if depthwise else c))
         fields = {"StrideW": s, "StrideH": s, "DilationWFactor": d, "DilationHFactor": d, "Padding": padding}
@@ -90,9 +82,7 @@ def convolution(depthwise: bool) -> Case:
 def grouped_conv(rng: Rng) -> bytes:
     x, w = act(rng, 1, 6, 6, 8), weights(rng, (6, 3, 3, 4), 0)
     fields = {"StrideW": 1, "StrideH": 1, "DilationWFactor": 1, "DilationHFactor": 1}
-    return one(
-        "CONV_2D", [x, w, bias(rng, x, w, 6)], [out(rng, (1, 6, 6, 6), x, 36)], "Conv2DOptions", 3, **fields
-    )
+    return one("CONV_2D", [x, w, bias(rng, x, w, 6)], [out(rng, (1, 6, 6, 6), x, 36)], "Conv2DOptions", 3, **fields)
 
 
 def fully_connected(rng: Rng) -> bytes:
@@ -111,9 +101,7 @@ def binary(op: str) -> Case:
         y = act(rng, 1, 7, 6, 5)
         if op == "MUL":
             y = replace(y, scale=float(a.scale) * float(b.scale) * rng.uniform(30, 300))
-        return one(
-            op, [a, b], [y], f"{op.title()}Options", 2, FusedActivationFunction=int(rng.integers(0, 4))
-        )
+        return one(op, [a, b], [y], f"{op.title()}Options", 2, FusedActivationFunction=int(rng.integers(0, 4)))
 
     return make
 
@@ -150,9 +138,7 @@ def log(rng: Rng) -> bytes:
 
 def prelu(rng: Rng) -> bytes:
     x = act(rng, 1, 20, 20, 4)
-    slope = constant(
-        rng.integers(-128, 128, (1, 1, 4)), "int8", scale=scale(rng), zero=int(rng.integers(-9, 9))
-    )
+    slope = constant(rng.integers(-128, 128, (1, 1, 4)), "int8", scale=scale(rng), zero=int(rng.integers(-9, 9)))
     return one("PRELU", [x, slope], [act(rng, 1, 20, 20, 4)], version=1)
 
 
@@ -178,6 +164,37 @@ def pool(op: str) -> Case:
         return one(op, [x], [act(rng, 1, *hw, 3, like=x)], "Pool2DOptions", **fields)
 
     return make
+
+
+def reduce(op: str) -> Case:
+    def make(rng: Rng) -> bytes:
+        axes = [(1, 2), (2, 1), (3,), (-1, 1), (1,)][int(rng.integers(0, 5))]
+        keep = bool(rng.random() < 0.5)
+        x = act(rng, 1, 7, 5, 24)
+        shape = np.zeros(x.shape).sum(axis=tuple(axes), keepdims=keep).shape
+        y = act(rng, *shape, like=x if op != "MEAN" or rng.random() < 0.5 else None)
+        return one(op, [x, constant(list(axes))], [y], "ReducerOptions", KeepDims=keep)
+
+    return make
+
+
+def transpose_conv(rng: Rng) -> bytes:
+    kh, kw, s, padding = (int(v) for v in rng.integers((1, 1, 1, 0), (5, 5, 4, 2)))
+    c, o = int(rng.integers(1, 6)), int(rng.integers(1, 6))
+    x, w = act(rng, 1, 4, 5, c), weights(rng, (o, kh, kw, c), 0)
+    hw = [n * s if padding == 0 else (n - 1) * s + max(k, s) for n, k in ((4, kh), (5, kw))]
+    y = out(rng, (1, *hw, o), x, c * (1 + kh * kw // s))
+    node = Node("TRANSPOSE_CONV", (0, 1, 2, 3), (4,), "TransposeConvOptions", {}, 3)
+    node = replace(node, fields={"StrideW": s, "StrideH": s, "Padding": padding})
+    return build([constant([1, *hw, o]), w, x, bias(rng, x, w, o), y], [node], [2], [4])
+
+
+def batch_matmul(rng: Rng) -> bytes:
+    swap_x, swap_y = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+    a = act(rng, 1, *((6, 5) if swap_x else (5, 6)))
+    b = act(rng, 1, *((7, 6) if swap_y else (6, 7)))
+    y = T((1, 5, 7), "int8", float(a.scale) * float(b.scale) * 200, 3)
+    return one("BATCH_MATMUL", [a, b], [y], "BatchMatMulOptions", AdjX=swap_x, AdjY=swap_y)
 
 
 def arg_max(rng: Rng) -> bytes:
@@ -238,9 +255,7 @@ def pad(op: str) -> Case:
         operands = [x, constant([[0, 0], [1, 2], [0, 3], [1, 0]])]
         if op == "PADV2":
             operands.append(constant([-7], "int8", scale=x.scale, zero=x.zero))
-        return one(
-            op, operands, [act(rng, 1, 7, 8, 4, like=x)], f"{'PadV2' if op == 'PADV2' else 'Pad'}Options"
-        )
+        return one(op, operands, [act(rng, 1, 7, 8, 4, like=x)], f"{'PadV2' if op == 'PADV2' else 'Pad'}Options")
 
     return make
 
@@ -262,9 +277,7 @@ def mirror_pad(mode: int) -> Case:
 
 def reshape(rng: Rng) -> bytes:
     x = act(rng, 1, 4, 5, 6)
-    return one(
-        "RESHAPE", [x, constant([1, -1])], [act(rng, 1, 120, like=x)], "ReshapeOptions", 1, NewShape=(1, -1)
-    )
+    return one("RESHAPE", [x, constant([1, -1])], [act(rng, 1, 120, like=x)], "ReshapeOptions", 1, NewShape=(1, -1))
 
 
 def squeeze(rng: Rng) -> bytes:
@@ -328,6 +341,11 @@ CASES: dict[str, Case] = {
     "softmax": softmax,
     "average_pool": pool("AVERAGE_POOL_2D"),
     "max_pool": pool("MAX_POOL_2D"),
+    "mean": reduce("MEAN"),
+    "reduce_max": reduce("REDUCE_MAX"),
+    "reduce_min": reduce("REDUCE_MIN"),
+    "transpose_conv": transpose_conv,
+    "batch_matmul": batch_matmul,
     "arg_max": arg_max,
     "concatenation": concatenation,
     "pack": pack,

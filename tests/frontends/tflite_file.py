@@ -51,9 +51,7 @@ def constant(data: Any, dtype: str = "int32", **quant: Any) -> T:
     return T(array.shape, dtype, data=array, **quant)
 
 
-def build(
-    tensors: Sequence[T], nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]
-) -> bytes:
+def build(tensors: Sequence[T], nodes: Sequence[Node], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
     """The bytes of a model with one subgraph; tensors are called ``t0``, ``t1`` and so on."""
     b = flatbuffers.Builder(1024)
     buffers = [_buffer(b, None)] + [_buffer(b, t.data) for t in tensors]

@@ -25,7 +25,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     rng = np.random.default_rng(draw(SEEDS))
     inputs = []
     for i in range(draw(st.integers(1, 4) | st.integers(8, 10))):
-        mine = tuple([*shape[:axis], draw(st.integers(1, 5)), *shape[axis + 1 :]])
+        mine = (*shape[:axis], draw(st.integers(1, 5)), *shape[axis + 1 :])
         if i and draw(st.integers(0, 5)) == 0:
             inputs.append(Tensor.constant(f"x{i}", rng.integers(-128, 128, mine).astype(np.int8), quant))
         else:

@@ -23,9 +23,7 @@ COORDINATE_MODES = sorted(set(COORDINATES) - NOT_IN_OPSET_17)
 
 
 @st.composite
-def resizes(
-    draw: st.DrawFn, mode: str, coordinates: list[str], roundings: st.SearchStrategy[Rounding]
-) -> Graph:
+def resizes(draw: st.DrawFn, mode: str, coordinates: list[str], roundings: st.SearchStrategy[Rounding]) -> Graph:
     """Sizes by whole factors half of the time; with or without the file's own scales."""
     height, width = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     if draw(st.booleans()):

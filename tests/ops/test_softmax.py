@@ -55,7 +55,7 @@ def test_every_number_fits_its_word(length: int, scale: float, out: Quant) -> No
     g = LogRatio.make(length, scale, out)
     octaves = length.bit_length() - 1
     low = g.constant - 255 * g.slope - octaves * g.octave - int(g.logs.max())
-    assert -(2**31) <= low
+    assert low >= -(2**31)
     assert int(g.table[0]) * length < 2**32
     assert g.constant < 2**31
     assert (int(np.diff(g.logs.astype(np.int64)).max()) >> 6) * 4095 < 2**31

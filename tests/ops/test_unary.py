@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
+from tests.ops.meaning import assert_close_to_float, float_outputs
+from tests.ops.strategies import one_op
 from tinycompile.ir import DType, Graph, Quant, Tensor
 from tinycompile.ops.unary import FUNCTIONS, Step, Unary
 
@@ -35,11 +37,36 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases])
 
 
+CONSTANTS = {
+    "clip": (-1.0, 2.0), "affine": (2.0, 1.0), "power": (2.0,), "selu": (1.67, 1.05), "hard_sigmoid": (0.2, 0.5),
+    "leaky_relu": (0.5,), "elu": (0.5,), "celu": (0.5,), "thresholded_relu": (0.5,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_the_onnx_spelling_means_the_same(name: str) -> None:
+    x = Tensor("x", (1, 256), DType.INT8, Quant.per_tensor(0.03, 7))
+    op = Unary("f", ("x",), "y", (Step(name, CONSTANTS.get(name, ())),))
+    graph = one_op(op, [x], x.q)
+    values = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
+    expected = float_outputs(graph, {"x": values})["y"]
+    actual = op.apply(x.q.decode(values).astype(np.float64))
+    finite = np.isfinite(expected)
+    assert finite.sum() > 50
+    assert np.isfinite(actual[finite]).all()
+    assert actual[finite] == pytest.approx(expected[finite], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, np.inf), (-np.inf, 1.0), (0.0, 6.0)])
+def test_a_clip_may_be_open_on_one_side(bounds: tuple[float, float]) -> None:
+    x = Tensor("x", (1, 256), DType.INT8, Quant.per_tensor(0.06, -7))
+    graph = one_op(Unary("f", ("x",), "y", (Step("clip", bounds),)), [x], x.q)
+    assert_close_to_float(graph, [{"x": np.arange(-128, 128, dtype=np.int8).reshape(1, 256)}])
+
+
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_table_is_the_nearest_value(name: str) -> None:
-    constants = {"clip": (-1.0, 2.0), "affine": (2.0, 1.0), "power": (2.0,), "selu": (1.67, 1.05), "hard_sigmoid": (0.2, 0.5)}
-    alpha = ("leaky_relu", "elu", "celu", "thresholded_relu")
-    step = Step(name, constants.get(name, (0.5,) if name in alpha else ()))
+    step = Step(name, CONSTANTS.get(name, ()))
     x = Tensor("x", (1, 4), DType.INT8, Quant.per_tensor(0.03, 7))
     y = Tensor("y", (1, 4), DType.INT8, Quant.per_tensor(0.05, -3))
     op = Unary("f", ("x",), "y", (step,))

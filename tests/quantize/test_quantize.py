@@ -203,6 +203,13 @@ def test_a_product_that_vanishes_still_has_a_multiplier() -> None:
     reference(made, noise(graph).encoded(made).sample(0))
 
 
+def test_scales_that_no_multiplier_reaches_are_named() -> None:
+    graph = classifier()
+    name = graph.ops[0].output
+    with pytest.raises(QuantizationFailed, match=f"op {graph.ops[0].name!r}"):
+        quantize(annotated(graph, **{name: Quant.per_tensor(1e-12, 0)}), noise(graph))
+
+
 @pytest.mark.parametrize(
     ("x", "match"),
     [

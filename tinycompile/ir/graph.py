@@ -19,12 +19,14 @@ class Port:
     """How a graph input or output looked in the file it came from.
 
     ``shape`` and ``dtype`` are the file's; ``perm`` brings the file's axes into the graph's order
-    (``graph = file.transpose(perm)``), so NCHW files have (0, 2, 3, 1). ``classes`` are label names, where known.
+    (``graph = file.transpose(perm)``), so NCHW files have (0, 2, 3, 1). ``classes`` are what the indices
+    of a label output stand for, where that is not the index itself.
     """
 
     shape: Shape
     perm: tuple[int, ...]
     dtype: str = "float32"
+    classes: tuple[str | int, ...] = ()
 
     @staticmethod
     def same(shape: Shape, dtype: str = "float32") -> Port:

@@ -28,7 +28,7 @@ class ArgMax(Op):
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """numpy.argmax."""
-        return np.argmax(inputs[0], axis=self.axis).astype(np.int32).reshape(io.out.shape)
+        return np.asarray(np.argmax(inputs[0], axis=self.axis).astype(np.int32).reshape(io.out.shape))
 
     def features(self, io: IO) -> Features:
         """One comparison for every input value."""

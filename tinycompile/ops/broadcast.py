@@ -56,9 +56,13 @@ class Broadcast(Op):
         """In place of an input that is as large as the output; a repeated input is kept apart."""
         return 0 if io.inputs[index].size == io.out.size else None
 
+    def operations(self, io: IO) -> int:
+        """Operations a value, in units of the cheapest form of this op."""
+        return 1
+
     def features(self, io: IO) -> Features:
-        """One operation a value; a repeated operand is loaded again."""
-        return Features(ops=io.out.size, loads=2 * io.out.nbytes, stores=io.out.nbytes)
+        """``operations`` a value; a repeated operand is loaded again."""
+        return Features(ops=io.out.size * self.operations(io), loads=2 * io.out.nbytes, stores=io.out.nbytes)
 
 
 def _operand_window(tensor: Tensor, window: Window) -> Window:

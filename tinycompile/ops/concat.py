@@ -25,7 +25,7 @@ class Concat(Moving):
             listed = ", ".join(f"{t.name!r} {list(t.shape)}" for t in inputs)
             raise ImportFailed(f"Concat on axis {self.axis} cannot join {listed}", where=self.name)
         joined = sum(s[self.axis] for s in shapes)
-        return shapes[0][: self.axis] + (joined,) + shapes[0][self.axis + 1 :]
+        return (*shapes[0][: self.axis], joined, *shapes[0][self.axis + 1 :])
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Concat."""

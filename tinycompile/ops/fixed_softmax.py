@@ -53,7 +53,7 @@ class FixedSoftmax:
         """int8[..., length] to int8 with ``OUTPUT``."""
         wide = x.astype(np.int64)
         e = self.exponentials.astype(np.int64)[wide.max(axis=-1, keepdims=True) - wide]
-        total = rounding_divide_by_pot(e, np.int64(SUM_BITS)).sum(axis=-1, keepdims=True)
+        total = rounding_divide_by_pot(e, np.array(SUM_BITS)).sum(axis=-1, keepdims=True)
         headroom = 31 - np.floor(np.log2(total.astype(np.float64))).astype(np.int64)
         reciprocal = one_over_one_plus((total << headroom) - (1 << 31))
         exponent = SUM_BITS - headroom + 31 - 8
@@ -73,7 +73,7 @@ def exp_of_negative(x: Int) -> Int:
     result = _exp_of_quarter(part << DIFFERENCE_BITS)
     rest = part - x
     for bit, factor in enumerate(EXPONENTIALS, fraction_bits - 2):
-        result = np.where(rest >> bit & 1, doubling_high_mul(result, np.int64(factor)), result)
+        result = np.where(rest >> bit & 1, doubling_high_mul(result, np.array(factor)), result)
     return np.where(x == 0, INT32_MAX, result)
 
 
@@ -88,9 +88,9 @@ def _exp_of_quarter(x: Int) -> Int:
     z = x + (1 << 28)
     z2 = doubling_high_mul(z, z)
     z3, z4 = doubling_high_mul(z2, z), doubling_high_mul(z2, z2)
-    inner = rounding_divide_by_pot(z4, np.int64(2)) + z3
-    tail = rounding_divide_by_pot(doubling_high_mul(inner, np.int64(ONE_THIRD)) + z2, np.int64(1))
-    return EXP_MINUS_EIGHTH + doubling_high_mul(np.int64(EXP_MINUS_EIGHTH), z + tail)
+    inner = rounding_divide_by_pot(z4, np.array(2)) + z3
+    tail = rounding_divide_by_pot(doubling_high_mul(inner, np.array(ONE_THIRD)) + z2, np.array(1))
+    return EXP_MINUS_EIGHTH + doubling_high_mul(np.array(EXP_MINUS_EIGHTH), z + tail)
 
 
 def one_over_one_plus(x: Int) -> Int:
@@ -99,7 +99,7 @@ def one_over_one_plus(x: Int) -> Int:
     Three Newton steps on y = 1 / d with d = (1 + x) / 2, from 48/17 - 32/17 d; y has 2 integer bits.
     """
     half = (x + (1 << 31)) >> 1
-    y = 1515870810 + doubling_high_mul(half, np.int64(-1010580540))
+    y = 1515870810 + doubling_high_mul(half, np.array(-1010580540))
     for _ in range(3):
         y = y + (doubling_high_mul(y, (1 << 29) - doubling_high_mul(half, y)) << 2)
-    return np.minimum(y << 1, INT32_MAX)
+    return np.asarray(np.minimum(y << 1, INT32_MAX))

@@ -27,7 +27,7 @@ class Gather(Moving):
                 f"from axis {self.axis} of {inputs[0].name!r} {list(shape)}",
                 where=self.name,
             )
-        return shape[: self.axis] + (len(self.indices),) + shape[self.axis + 1 :]
+        return (*shape[: self.axis], len(self.indices), *shape[self.axis + 1 :])
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Gather."""

@@ -55,7 +55,7 @@ class PadOp(Moving):
 
     def fill(self, io: IO) -> int:
         """``value`` as the nearest int8."""
-        return int(io.out.q.encode(np.float64(self.value), io.out.dtype)) if io.out.quant else int(self.value)
+        return int(io.out.q.encode(np.array(self.value), io.out.dtype)) if io.out.quant else int(self.value)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """Index arrays along every axis; outside the input, constant mode puts ``fill``."""

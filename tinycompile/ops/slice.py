@@ -67,9 +67,7 @@ class Slice(Moving):
         ranges[2] = ranges[2][window.left : window.right]
         top, left = min(ranges[1]), min(ranges[2])
         ranges[1], ranges[2] = _moved(ranges[1], top), _moved(ranges[2], left)
-        part = replace(
-            self, starts=tuple(r.start for r in ranges), stops=tuple(r.stop for r in ranges)
-        )
+        part = replace(self, starts=tuple(r.start for r in ranges), stops=tuple(r.stop for r in ranges))
         return Cut(part, (Window(top, left, max(ranges[1]) + 1, max(ranges[2]) + 1),))
 
 

@@ -45,7 +45,7 @@ class Ratio:
         total = e.sum(axis=-1, keepdims=True)
         divisor = (total * self.divisor + (1 << 30)) >> 31
         q = ((e << self.up) + (divisor >> 1)) // divisor + self.zero_point
-        return np.clip(q, -128, 127).astype(np.int8)
+        return np.asarray(np.clip(q, -128, 127).astype(np.int8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class LogRatio:
         d = _distances(x)
         total = self.table.astype(np.int64)[d].sum(axis=-1, keepdims=True)
         q = (self.constant - d * self.slope - self.logarithm(total)) >> self.shift
-        return np.clip(q, -128, 127).astype(np.int8)
+        return np.asarray(np.clip(q, -128, 127).astype(np.int8))
 
     def logarithm(self, total: Array) -> Array:
         """log(total / 2**bits) in fixed point; ``total`` is at least 2**bits and below 2**32."""
@@ -91,7 +91,7 @@ class LogRatio:
         index, rest = mantissa >> 25, (mantissa >> 13) & 0xFFF
         logs = self.logs.astype(np.int64)
         step = ((logs[index + 1] - logs[index]) >> LOG_DROP) * rest
-        return (top - self.bits) * self.octave + logs[index] + (step >> (12 - LOG_DROP))
+        return np.asarray((top - self.bits) * self.octave + logs[index] + (step >> (12 - LOG_DROP)))
 
 
 LOG_DROP = 6
@@ -104,7 +104,7 @@ def _distances(x: Array) -> Array:
 
 
 def _exponentials(scale: float, bits: int) -> Array:
-    return np.floor(np.exp(-np.arange(256) * scale) * 2.0**bits + 0.5).astype(np.uint32)
+    return np.asarray(np.floor(np.exp(-np.arange(256) * scale) * 2.0**bits + 0.5).astype(np.uint32))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ that the kernel fills in float32 when the model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -46,13 +47,30 @@ def table(function: str, constants: tuple[float, ...], real: Real, x: Quant, out
     elif function == "hard_swish":
         q = _hard_swish(d, x.scalar, out.scalar)
     else:
-        q = _rounded_float32(real((F32(x.scalar) * d.astype(F32)).astype(np.float64)), out.scalar)
+        values = F32(x.scalar) * d.astype(F32)
+        exact = FLOAT32.get(function)
+        q = _rounded_float32(exact(values) if exact else real(values.astype(np.float64)), out.scalar)
     return saturate(q + out.zero_point, INT8_MIN, INT8_MAX).astype(np.int8)
 
 
 def _scaled(d: Int, scale: float) -> Int:
     multiplier, shift = tflite_multiplier(scale)
     return requantize_double(d, multiplier, shift)
+
+
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(F32(1) / (F32(1) + np.exp(-x.astype(np.float64)).astype(F32)))
+
+
+def _gelu(x: Array) -> Array:
+    scaled = (x * F32(-math.sqrt(0.5))).astype(np.float64)
+    erfc = np.array([math.erfc(v) for v in scaled], F32)
+    return np.asarray(F32(0.5) * x * erfc)
+
+
+FLOAT32: Mapping[str, Real] = {"sigmoid": _sigmoid, "gelu": _gelu}
+"""Functions whose intermediate float32 roundings show in results near one half of an output step."""
 
 
 def _rounded_float32(values: Array, scale: float) -> Int:
@@ -79,13 +97,13 @@ def _hard_swish(d: Int, in_scale: float, out_scale: float) -> Int:
     if relu_shift > 0:
         fraction = _saturate16(fraction << 1)
     elif relu_shift < 0:
-        fraction = rounding_divide_by_pot(fraction, np.int64(min(-relu_shift, 31)))
+        fraction = rounding_divide_by_pot(fraction, np.array(min(-relu_shift, 31)))
     fraction = (fraction + (1 << 15)) >> 1
     product = fraction * _high_mul16(hires, output)
     product = np.where(product >= 0, product >> 15, -((-product) >> 15))
     if output_shift > 0:
         return _saturate16(_saturate16(product) << output_shift)
-    return rounding_divide_by_pot(_saturate16(product), np.int64(min(-output_shift, 31)))
+    return rounding_divide_by_pot(_saturate16(product), np.array(min(-output_shift, 31)))
 
 
 def _multiplier16(scale: float) -> tuple[int, int]:

@@ -65,7 +65,7 @@ class Unary(Op):
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         rounded = np.floor(real / io.out.q.scalar + 0.5) + io.out.zero_point
-        return np.clip(rounded, -128, 127).astype(np.int8)
+        return np.asarray(np.clip(rounded, -128, 127).astype(np.int8))
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """One ONNX node or a few for each step."""
@@ -96,6 +96,10 @@ class Unary(Op):
         return 0
 
 
+GELU_TANH = (math.sqrt(2 / math.pi), 0.044715)
+"""The constants of gelu's approximation by tanh (Hendrycks and Gimpel, 2016)."""
+
+
 def _clip(x: Array, low: float, high: float) -> Array:
     return np.clip(x, low, high)
 
@@ -106,7 +110,6 @@ def _erf(x: Array) -> Array:
 
 def _op(kind: str, *names: str) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
     """An ONNX operator whose attributes ``names`` are the step's constants."""
-
 
     def write(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
         attributes: dict[str, Any] = dict(zip(names, c, strict=True))
@@ -145,6 +148,17 @@ def _onnx_gelu(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
     return w.node("Mul", [half, w.node("Add", [erf, w.constant(np.float32(1))])])
 
 
+def _gelu_tanh(x: Array) -> Array:
+    return 0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3)))
+
+
+def _onnx_gelu_tanh(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+    cube = w.node("Mul", [w.node("Mul", [x, x]), w.node("Mul", [x, w.constant(np.float32(GELU_TANH[1]))])])
+    inner = w.node("Mul", [w.node("Add", [x, cube]), w.constant(np.float32(GELU_TANH[0]))])
+    half = w.node("Mul", [x, w.constant(np.float32(0.5))])
+    return w.node("Mul", [half, w.node("Add", [w.node("Tanh", [inner]), w.constant(np.float32(1))])])
+
+
 def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
@@ -169,6 +183,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "hard_swish": Function(lambda x: x * np.clip(x / 6 + 0.5, 0, 1), _onnx_hard_swish),
     "mish": Function(lambda x: x * np.tanh(_softplus(x)), _onnx_mish),
     "gelu": Function(lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))), _onnx_gelu),
+    "gelu_tanh": Function(_gelu_tanh, _onnx_gelu_tanh),
     "softplus": Function(_softplus, _op("Softplus")),
     "softsign": Function(lambda x: x / (1 + np.abs(x)), _op("Softsign")),
     "erf": Function(_erf, _op("Erf")),

@@ -50,7 +50,7 @@ class NativeSum:
 
     def __call__(self, *inputs: Array) -> Array:
         """int8 operands to int8."""
-        acc = np.int64(self.constant)
+        acc: Int = np.array(self.constant)
         for x, m in zip(inputs, self.multipliers, strict=True):
             acc = acc + x.astype(np.int64) * m
         return saturate(acc >> self.shift, self.low, self.high).astype(np.int8)
@@ -83,14 +83,14 @@ class TfliteSum:
 
     def __call__(self, *inputs: Array) -> Array:
         """int8 operands to int8."""
-        total = np.int64(0)
+        total: Int = np.array(0)
         for i, (x, sign) in enumerate(zip(inputs, self.signs, strict=True)):
             total = total + sign * self._scaled((x.astype(np.int64) - self.zero_points[i]) << TFLITE_SHIFT, i)
         scaled = self._scaled(total, 2)
         return saturate(scaled + self.zero_points[2], self.low, self.high).astype(np.int8)
 
     def _scaled(self, x: Int, index: int) -> Int:
-        return requantize_double(x, np.int64(self.multipliers[index]), np.int64(self.shifts[index]))
+        return requantize_double(x, np.array(self.multipliers[index]), np.array(self.shifts[index]))
 
 
 def _ints(values: Int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from tinycompile.data import Samples
+from tinycompile.errors import QuantizationFailed
 from tinycompile.ir import Graph, Op, Quant
 from tinycompile.ops.instance_norm import InstanceNorm
 from tinycompile.ops.mat_mul import MatMul
@@ -22,9 +23,10 @@ from tinycompile.quantize.sharing import Sharing
 
 ALIKE = 1.1
 """Candidates whose own error is within this factor of the least are not worth a comparison at the outputs."""
+LARGEST_MULTIPLIER = 2.0**19
+"""What requantisation can multiply an accumulator by (``numerics.native_multiplier``)."""
 LARGEST_RATIO = 2.0**12
-"""An accumulator's unit is never more than so many units of the output: requantisation has a limit (2**20),
-and an output that fine would show nothing but whole steps of the accumulator."""
+"""What we let it multiply by: an output finer than that would show nothing but whole steps of the accumulator."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,26 @@ def _by_output(
 
 
 def _widened(sharing: Sharing, quants: dict[str, Quant]) -> dict[str, Quant]:
-    """``quants`` with outputs coarsened where they would be far finer than the accumulator they come from."""
+    """``quants`` with outputs coarsened where they would be far finer than the accumulator they come from.
+
+    QuantizationFailed where the file fixes an output that no multiplier can reach.
+    """
     graph, root = sharing.graph, sharing.root
     for op in graph.ops:
         group = root.get(op.output)
-        if group not in quants or op.moves_data:
+        if group is None or op.moves_data:
             continue
         unit = _unit(op, graph, {n: (quants.get(r) or sharing.pins[r]).scalar for n, r in root.items()})
-        if unit > LARGEST_RATIO * quants[group].scalar:
-            factor = unit / LARGEST_RATIO / quants[group].scalar
+        ratio = unit / (quants.get(group) or sharing.pins[group]).scalar
+        if group in quants and ratio > LARGEST_RATIO:
             low, high = span(quants[group])
-            quants[group] = affine(low * factor, high * factor)
+            quants[group] = affine(low * ratio / LARGEST_RATIO, high * ratio / LARGEST_RATIO)
+        elif ratio >= LARGEST_MULTIPLIER:
+            raise QuantizationFailed(
+                f"one unit of its accumulator is {ratio:.3g} steps of its output, the limit is {LARGEST_MULTIPLIER:g}",
+                where=f"op {op.name!r}",
+                hint="the scales in the model file are damaged, or made for another operator",
+            )
     return quants
 
 

@@ -60,6 +60,23 @@ def test_unaligned_access_on_m0plus():
     assert "unaligned" in fault(body, "cortex-m0plus")
 
 
+@pytest.mark.parametrize(
+    "access", ["ldrd r0, r1, [%0]", "stm %0, {r0, r1}", "ldm.w %0!, {r8, r9}", "vldr s0, [%0, #4]"]
+)
+def test_unaligned_words(access):
+    """Unicorn carries these out; chips do not."""
+    body = 'static uint32_t four[4]; uintptr_t at = (uintptr_t)four + %d; __asm__ volatile("%s" : "+r"(at) :: %s);'
+    clobbers = '"r0", "r1", "r8", "r9", "s0", "memory"'
+    assert "unaligned" in fault(body % (2, access, clobbers))
+    source = f"int main(void) {{ {body % (4, access, clobbers)} return 7; }}"
+    assert emulate(build(source), board()).exit_status == 7
+
+
+def test_unaligned_access_that_is_not_executed():
+    body = '__asm__ volatile("cmp %0, #0\\n\\tit eq\\n\\tldrdeq r0, r1, [%0]" :: "r"(3) : "r0", "r1", "cc");'
+    assert emulate(build(f"int main(void) {{ {body} return 7; }}"), board()).exit_status == 7
+
+
 def test_never_ending_firmware():
     assert "longer than 1,000,000 instructions" in fault("for (;;) REGISTER(0x20000000);", max_instructions=1_000_000)
     assert "longer than 0 s" in fault("for (;;) REGISTER(0x20000000);", timeout_s=0)

@@ -198,7 +198,7 @@ def image_bytes(op: Any, io: IO) -> bool:
 
 EXTENTS = ("out_h", "out_w", "out_pitch", "in0_pitch")
 COPY = {"stores": 1.5, "call": 30.0}
-BYTEWISE = {"stores": 5.0, "call": 30.0}
+BYTEWISE = {"stores": 3.2, "call": 30.0}
 STRIDED = "portable/strided_copy.c.j2"
 
 ROWS: tuple[Kernel, ...] = (
@@ -224,7 +224,7 @@ ROWS: tuple[Kernel, ...] = (
         arguments=("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left"),
         fits=image_bytes, numbers=pad_rows_numbers, cycles=COPY,
     ),
-    Kernel("any_axis", PadOp, "portable/pad_any.c.j2", numbers=pad_any_numbers, cycles={"stores": 9, "call": 30}),
+    Kernel("any_axis", PadOp, "portable/pad_any.c.j2", numbers=pad_any_numbers, cycles={"stores": 6, "call": 30}),
     Kernel(
         "factor", Resize2D, "portable/resize_factor.c.j2",
         arguments=EXTENTS, cycles=COPY,

@@ -11,8 +11,10 @@ from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers t
     linear,
     movement,
     pooling,
+    reduction,
     selection,
-)  # fmt: skip
+    transpose_conv,
+)
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.node import Rejected
 from tinycompile.frontends.tflite.reader import File, parse, read

@@ -183,9 +183,7 @@ class Builder:
         self.tensors[name] = Tensor.constant(name, data, quant)
         return name
 
-    def step(
-        self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, /, **attributes: Any
-    ) -> str:
+    def step(self, kind: type[Op], inputs: Sequence[str], hint: str, like: Tensor, /, **attributes: Any) -> str:
         """Append an op whose output is not in the file, with the type and quantisation of ``like``."""
         return self._append(kind, inputs, self.fresh(hint), like.dtype, like.quant, None, attributes)
 
@@ -255,11 +253,7 @@ class Builder:
         except Rejected as reason:
             self._refuse(node, str(reason))
         except MALFORMED as problem:
-            text = (
-                problem.what
-                if isinstance(problem, TinycompileError)
-                else str(problem) or type(problem).__name__
-            )
+            text = problem.what if isinstance(problem, TinycompileError) else str(problem) or type(problem).__name__
             self._refuse(node, f"its inputs and options do not fit together ({text})")
 
     def _import(self, node: Node) -> None:
@@ -318,9 +312,7 @@ class Builder:
         """Give an output's tensor the file's name for it, so that people find it; returns that name."""
         tensor = self._file_tensor(index)
         if index not in self.names:
-            raise ImportFailed(
-                f"output {tensor.name!r} does not depend on the model's input", where=self.file.name
-            )
+            raise ImportFailed(f"output {tensor.name!r} does not depend on the model's input", where=self.file.name)
         found = self.names[index]
         if found in self.ports:
             found = self._append_copy(found)

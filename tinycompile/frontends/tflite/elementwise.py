@@ -85,9 +85,7 @@ def _gelu(b: Builder, node: Node) -> None:
     b.emit(Unary, (b.operand(node.input(0)),), node.outputs[0], steps=(Step("gelu"),))
 
 
-@importer(
-    "QUANTIZE", rule="from the float32 input of the model, or between int8 and uint8 tensors of any scales"
-)
+@importer("QUANTIZE", rule="from the float32 input of the model, or between int8 and uint8 tensors of any scales")
 def _quantize(b: Builder, node: Node) -> None:
     source, output = node.input(0), node.outputs[0]
     name = b.names.get(source) if source in b.real_views else b.operand(source)

@@ -22,9 +22,7 @@ def _concatenation(node: Node, *values: Array) -> Array:
 
 
 def _strided_slice(node: Node, x: Array, begin: Array, end: Array, stride: Array) -> Array:
-    ranges, shape = strided_slice(
-        node, x.shape, begin.ravel().tolist(), end.ravel().tolist(), stride.ravel().tolist()
-    )
+    ranges, shape = strided_slice(node, x.shape, begin.ravel().tolist(), end.ravel().tolist(), stride.ravel().tolist())
     return x[np.ix_(*ranges)].reshape(shape) if ranges else x.reshape(shape)
 
 
@@ -61,9 +59,7 @@ FOLDS: Mapping[str, Fold] = {
     "REDUCE_PROD": lambda node, x, axes: np.prod(
         x, axis=tuple(int(a) for a in axes.ravel()), keepdims=bool(node.integer("KeepDims"))
     ),
-    "RESHAPE": lambda node, x, *shape: x.reshape(
-        shape[0].ravel() if shape else node.options.get("NewShape", (-1,))
-    ),
+    "RESHAPE": lambda node, x, *shape: x.reshape(shape[0].ravel() if shape else node.options.get("NewShape", (-1,))),
     "SQUEEZE": lambda node, x: np.squeeze(x, axis=node.options.get("SqueezeDims") or None),
     "EXPAND_DIMS": lambda node, x, axis: np.expand_dims(x, int(axis.ravel()[0])),
 }

@@ -12,6 +12,8 @@ from tinycompile.frontends.tflite.registry import importer
 from tinycompile.ir import Pad, Pair, Quant, Tensor
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
+from tinycompile.ops.mat_mul import MatMul
+from tinycompile.ops.transpose import Transpose
 
 Clip = tuple[float, float]
 
@@ -50,9 +52,7 @@ def padding(node: Node, hw: Pair, kernel: Pair, stride: Pair, dilation: Pair = (
         return Pad()
     if kind != SAME:
         raise Rejected(f"has the padding {kind}")
-    (top, bottom), (left, right) = (
-        _same(hw[i], (kernel[i] - 1) * dilation[i] + 1, stride[i]) for i in (0, 1)
-    )
+    (top, bottom), (left, right) = (_same(hw[i], (kernel[i] - 1) * dilation[i] + 1, stride[i]) for i in (0, 1))
     return Pad(top, left, bottom, right)
 
 
@@ -75,9 +75,7 @@ def weights(b: Builder, index: int, channels: int, order: tuple[int, ...]) -> st
     if tensor.type in ("float32", "float16") and not b.quantized:
         return b.put(b.fresh(f"{tensor.name}/weights"), finite(values.astype(np.float32), tensor))
     if tensor.type not in ("int8", "uint8"):
-        raise Rejected(
-            f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with"
-        )
+        raise Rejected(f"its weights {tensor.name!r} are {tensor.type}; only int8 and uint8 are computed with")
     return b.put(b.fresh(f"{tensor.name}/weights"), as_int8(values), _weight_quant(b, index, values.shape[0]))
 
 
@@ -93,9 +91,7 @@ def _weight_quant(b: Builder, index: int, channels: int) -> Quant:
     if len(scales) == 1:
         return Quant(scales, zero)
     if len(scales) != channels:
-        raise Rejected(
-            f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels"
-        )
+        raise Rejected(f"its weights {tensor.name!r} have {len(scales)} scales for {channels} output channels")
     return Quant(scales, 0, 0)
 
 
@@ -105,9 +101,7 @@ def bias(b: Builder, index: int, x: Tensor, weight: Tensor) -> tuple[str, ...]:
         return ()
     tensor, values = b.file.tensors[index], b.constant(index, "bias")
     if values.shape != weight.shape[:1]:
-        raise Rejected(
-            f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels"
-        )
+        raise Rejected(f"its bias {tensor.name!r} of shape {values.shape} does not fit {weight.shape[0]} channels")
     name = b.fresh(f"{tensor.name}/bias")
     if not b.quantized:
         if tensor.type not in ("float32", "float16"):
@@ -127,9 +121,7 @@ def image(b: Builder, index: int) -> Tensor:
     return x
 
 
-@importer(
-    "CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu"
-)
+@importer("CONV_2D", rule="int8 or uint8, constant weights, groups, any stride, dilation, padding and fused Relu")
 def _conv_2d(b: Builder, node: Node) -> None:
     _convolution(b, node, (0, 1, 2, 3), depthwise=False)
 
@@ -176,6 +168,16 @@ def _fully_connected(b: Builder, node: Node) -> None:
         inputs = (value, w.name, *bias(b, node.input(2), x, w))
         b.emit(Dense, inputs, node.outputs[0], clip=fused_clip(node))
         return
-    if node.input(2) >= 0 or fused_clip(node) != ACTIVATIONS[0][1]:
-        raise Rejected("multiplies two computed tensors and has a bias or an activation")
-    b.emit(MatMul, (value, w.name), node.outputs[0], transpose_b=True)
+    if node.input(2) >= 0:
+        raise Rejected("multiplies two computed tensors and adds a bias")
+    b.emit(MatMul, (value, w.name), node.outputs[0], transpose_b=True, clip=fused_clip(node))
+
+
+@importer("BATCH_MATMUL", rule="two computed int8 tensors; either may be transposed")
+def _batch_matmul(b: Builder, node: Node) -> None:
+    left, right = b.tensor(node.input(0)), b.tensor(node.input(1))
+    name = left.name
+    if node.integer("AdjX"):
+        rank = len(left.shape)
+        name = b.step(Transpose, (name,), f"{name}/transposed", left, perm=(*range(rank - 2), rank - 1, rank - 2))
+    b.emit(MatMul, (name, right.name), node.outputs[0], transpose_b=bool(node.integer("AdjY")))

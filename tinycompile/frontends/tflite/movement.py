@@ -23,9 +23,7 @@ def normalized_axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
-@importer(
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to the static shape that the file declares for the output"
-)
+@importer("RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to the static shape that the file declares for the output")
 def _reshape(b: Builder, node: Node) -> None:
     x = b.tensor(node.input(0))
     b.emit(Reshape, (x.name,), node.outputs[0], shape=b.file.tensors[node.outputs[0]].shape)
@@ -33,9 +31,7 @@ def _reshape(b: Builder, node: Node) -> None:
 
 @importer("TRANSPOSE", rule="constant permutation")
 def _transpose(b: Builder, node: Node) -> None:
-    b.emit(
-        Transpose, (b.operand(node.input(0)),), node.outputs[0], perm=b.integers(node.input(1), "permutation")
-    )
+    b.emit(Transpose, (b.operand(node.input(0)),), node.outputs[0], perm=b.integers(node.input(1), "permutation"))
 
 
 @importer("CONCATENATION", rule="int8 tensors and constants; those of another scale are requantised first")
@@ -91,9 +87,7 @@ def _mirror_pad(b: Builder, node: Node) -> None:
     symmetric = node.integer("Mode") == 1
     if symmetric and max(*before, *after) > 1:
         raise Rejected("mirrors more than one element symmetrically")
-    b.emit(
-        PadOp, (x.name,), node.outputs[0], before=before, after=after, mode="edge" if symmetric else "reflect"
-    )
+    b.emit(PadOp, (x.name,), node.outputs[0], before=before, after=after, mode="edge" if symmetric else "reflect")
 
 
 def _paddings(b: Builder, node: Node, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -103,9 +97,7 @@ def _paddings(b: Builder, node: Node, rank: int) -> tuple[tuple[int, ...], tuple
     return pads[::2], pads[1::2]
 
 
-@importer(
-    "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", rule="constant size; align_corners and half_pixel_centers"
-)
+@importer("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR", rule="constant size; align_corners and half_pixel_centers")
 def _resize(b: Builder, node: Node) -> None:
     size = b.integers(node.input(1), "size")
     if len(size) != 2 or not all(1 <= s <= MAX_EXTENT for s in size):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from tinycompile.errors import UsageError
@@ -32,6 +33,15 @@ class Image:
     path: Path
     segments: tuple[tuple[int, bytes], ...]
     symbols: Mapping[str, Symbol]
+    marks: tuple[tuple[int, str], ...] = ()
+    """Mapping symbols, ``$t`` where code and ``$d`` where data begins, by address."""
+
+    def thumb_code(self) -> Iterator[tuple[int, bytes]]:
+        """The pieces of code, with their addresses, as far as mapping symbols tell them from data."""
+        for (start, kind), (end, _) in pairwise((*self.marks, (1 << 32, "$d"))):
+            for address, data in self.segments:
+                if kind == "$t" and address <= start < address + len(data):
+                    yield start, data[start - address : end - address]
 
     @cached_property
     def functions(self) -> tuple[Symbol, ...]:
@@ -83,12 +93,20 @@ def read_image(path: Path) -> Image:
             segments = tuple(
                 (s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]
             )
-            symbols = _symbols(elf.get_section_by_name(".symtab"))
+            table = elf.get_section_by_name(".symtab")
+            symbols, marks = _symbols(table), _marks(table)
     except (OSError, ELFError) as error:
         raise UsageError(f"cannot be read as an ELF file: {error}", where=str(path)) from error
     if not segments:
         raise UsageError("holds nothing to load", where=str(path), hint="link it with a board's linker script")
-    return Image(path, segments, symbols)
+    return Image(path, segments, symbols, marks)
+
+
+def _marks(table: object) -> tuple[tuple[int, str], ...]:
+    if table is None:
+        return ()
+    entries = ((e["st_value"], e.name[:2]) for e in table.iter_symbols())  # type: ignore[attr-defined]
+    return tuple(sorted((address & ~1, mark) for address, mark in entries if mark in ("$t", "$d")))
 
 
 def _symbols(table: object) -> dict[str, Symbol]:

@@ -29,6 +29,7 @@ from unicorn.unicorn_const import (
 
 from tinycompile.boards import Board, MemoryRegion
 from tinycompile.errors import EmulationFault, TinycompileError, UsageError
+from tinycompile.simulate.emulator.alignment import aligned_accesses
 from tinycompile.simulate.emulator.cores import Core
 from tinycompile.simulate.emulator.image import Image
 from tinycompile.simulate.emulator.peripherals import REGIONS, Bus
@@ -38,6 +39,7 @@ from tinycompile.simulate.emulator.profile import (
     RUNNING,
     TABLE_FULL,
     TOO_DEEP,
+    UNALIGNED,
     WATCH_CONTEXT,
     WATCH_NOTIFY,
     Profile,
@@ -108,6 +110,7 @@ class Machine:
             watches.append(Watch(main.address, WATCH_NOTIFY))
         self.profile = Profile(self._price, watches, self._on_crossed)
         self.profile.attach(self._uc)
+        self.profile.check_alignment(self._uc, list(aligned_accesses(image)))
         self.bus = Bus(board, commands, lambda: self.profile.state.cycles, self._finish)
         self.semihosting = Semihosting(self._uc, files, lambda: self.profile.state.cycles, board.clock_hz)
         self._map_registers()
@@ -261,6 +264,8 @@ class Machine:
             self.profile.grow()
         elif state.stop == TOO_DEEP:
             raise self._fault_at(pc, "calls measured functions in a recursion without end")
+        elif state.stop == UNALIGNED:
+            raise self._fault_at(pc, "loads or stores words at an unaligned address")
         elif state.stop == RUNNING and self._exit is None:
             raise self._fault_at(pc, "sleeps, and no interrupt will ever wake it")
         return pc

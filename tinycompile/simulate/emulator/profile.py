@@ -7,20 +7,23 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from unicorn import Uc
-from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_SP
-from unicorn.unicorn_const import UC_HOOK_BLOCK
+from unicorn.arm_const import UC_ARM_REG_LR, UC_ARM_REG_R0, UC_ARM_REG_R8, UC_ARM_REG_SP
+from unicorn.unicorn_const import UC_HOOK_BLOCK, UC_HOOK_CODE
 from unicorn.unicorn_py3.unicorn import uclib
 
 from tinycompile.simulate.emulator.native import library
 
 NO_BLOCK = 0xFFFFFFFF
 NEVER = 2**64 - 1
-RUNNING, PAUSED, ALARM, TABLE_FULL, REFUSED, TOO_DEEP = range(6)
+RUNNING, PAUSED, TABLE_FULL, REFUSED, TOO_DEEP, UNALIGNED = range(6)
 WATCH_CONTEXT, WATCH_NOTIFY = 1, 2
+REGISTERS = [UC_ARM_REG_R0 + n if n < 8 else UC_ARM_REG_R8 + n - 8 for n in range(13)] + [UC_ARM_REG_SP, UC_ARM_REG_LR]
+"""Unicorn's numbers of r0 to lr."""
 FILTER_SIZE, MAX_FRAMES, MAX_CONTEXTS = 4096, 256, 65536
 
 STEP = np.dtype(
@@ -59,7 +62,6 @@ class _State(ctypes.Structure):
         ("instructions", ctypes.c_uint64),
         ("cycles", ctypes.c_uint64),
         ("pause_at", ctypes.c_uint64),
-        ("alarm_at", ctypes.c_uint64),
         ("origin", ctypes.c_uint32),
         ("context", ctypes.c_uint32),
         ("depth", ctypes.c_uint32),
@@ -110,7 +112,6 @@ class Profile:
             contexts=self._contexts.ctypes.data,
             context_count=1,
             pause_at=NEVER,
-            alarm_at=NEVER,
             origin=NO_BLOCK,
             stop_emulation=ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value,
             read_register=ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value,
@@ -126,16 +127,17 @@ class Profile:
         """Registers the hook; the profile must outlive the instance."""
         hook = library()
         assert hook.tc_profile_size() == ctypes.sizeof(_State), "block_hook.c and profile.py disagree"
-        handle = ctypes.c_size_t()
-        uclib.uc_hook_add(
-            uc._uch,
-            ctypes.byref(handle),
-            UC_HOOK_BLOCK,
-            ctypes.cast(hook.tc_on_block, ctypes.c_void_p),
-            ctypes.byref(self.state),
-            1,
-            0,
-        )
+        _add_hook(uc, UC_HOOK_BLOCK, hook.tc_on_block, ctypes.addressof(self.state))
+
+    def check_alignment(self, uc: Uc, accesses: Sequence[tuple[int, int]]) -> None:
+        """Stops with `UNALIGNED` before an access, (address of the instruction, base register), that is not
+        aligned.
+        """
+        self._accesses = np.array(
+            [(ctypes.addressof(self.state), REGISTERS[base]) for _, base in accesses], np.uint64
+        ).reshape(-1, 2)
+        for row, (address, _) in zip(self._accesses, accesses, strict=True):
+            _add_hook(uc, UC_HOOK_CODE, library().tc_on_aligned_access, row.ctypes.data, address, address)
 
     def is_context(self, watch: int) -> bool:
         """Whether counts are kept apart while this watch is active."""
@@ -157,6 +159,12 @@ class Profile:
         for parent, watch in self._contexts[1 : self.state.context_count].tolist():
             found.append((*found[parent], watch))
         return found
+
+
+def _add_hook(uc: Uc, kind: int, function: Any, data: int, first: int = 1, last: int = 0) -> None:
+    handle = ctypes.c_size_t()
+    callback = ctypes.cast(function, ctypes.c_void_p)
+    uclib.uc_hook_add(uc._uch, ctypes.byref(handle), kind, callback, ctypes.c_void_p(data), first, last)
 
 
 def _packed(cost: tuple[int, int] | None) -> int:
