@@ -29,6 +29,8 @@ class Sweep:
         self.ops: dict[str, Op] = {}
         self.uses: Counter[str] = Counter(n for op in graph.ops for n in op.inputs)
         self.uses.update(graph.outputs)
+        self.readers: Counter[str] = Counter(self.uses)
+        """Uses of each tensor when the sweep began."""
         self._aliases: dict[str, str] = {}
         self._renames: dict[str, str] = {}
         self._op_names = {op.name for op in graph.ops}

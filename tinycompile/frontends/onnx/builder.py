@@ -102,7 +102,9 @@ class Builder:
         return name
 
     def put(self, hint: str, data: Array, quant: Quant | None = None) -> str:
-        """Add a constant tensor."""
+        """Add a constant tensor; Rejected where a value is infinite or no number."""
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
+            raise Rejected(f"its constant {hint!r} holds values that are not finite")
         name = self.fresh(hint)
         self.tensors[name] = Tensor.constant(name, np.asarray(data), quant)
         return name
