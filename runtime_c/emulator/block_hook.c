@@ -13,7 +13,7 @@
  */
 #include <stdint.h>
 
-enum { TC_RUNNING, TC_PAUSED, TC_ALARM, TC_TABLE_FULL, TC_REFUSED, TC_TOO_DEEP, TC_UNALIGNED };
+enum { TC_RUNNING, TC_PAUSED, TC_TABLE_FULL, TC_REFUSED, TC_TOO_DEEP, TC_UNALIGNED };
 enum { TC_WATCH_CONTEXT = 1, TC_WATCH_NOTIFY = 2 };
 enum { TC_FILTER = 4096, TC_MAX_FRAMES = 256, TC_MAX_CONTEXTS = 65536 };
 
@@ -43,7 +43,7 @@ typedef struct {
     tc_context *contexts;
     uint64_t context_count;
     uint64_t instructions, cycles; /* totals so far */
-    uint64_t pause_at, alarm_at;   /* stop before the first block at or after this many instructions, cycles */
+    uint64_t pause_at;             /* stop before the first block at or after this many instructions */
     uint32_t from;                 /* address of the previous block; 0xFFFFFFFF: none */
     uint32_t context, depth, stop;
     int (*stop_emulation)(void *);
@@ -174,10 +174,6 @@ void tc_on_block(void *uc, uint64_t address, uint32_t size, void *user)
     /* Stopping here keeps the block from running; it is met again, and counted, when emulation goes on. */
     if (p->instructions >= p->pause_at) {
         halt(p, uc, TC_PAUSED);
-        return;
-    }
-    if (p->cycles >= p->alarm_at) {
-        halt(p, uc, TC_ALARM);
         return;
     }
     if (p->used * 2 >= p->capacity) {

@@ -26,7 +26,6 @@ def imported(content: bytes, **shapes: tuple[int, ...]) -> Graph:
     return tflite.convert(tflite.parse(content, "model"), shapes)
 
 
-
 def test_float_input_and_output_become_int8() -> None:
     tensors = [T((1, 8), "float32"), T((1, 8), "int8", *X), T((1, 8), "int8", *Y), T((1, 8), "float32")]
     nodes = [Node("QUANTIZE", (0,), (1,)), Node("RELU", (1,), (2,)), Node("DEQUANTIZE", (2,), (3,))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.equality import check, noise
 from tests.frontends.litert import LiteRt
 from tests.frontends.tflite_cases import CASES, Rng
 from tinycompile.frontends import tflite
@@ -30,3 +31,11 @@ def test_equals_litert(name: str) -> None:
     for _ in range(TRIALS):
         for ours, theirs in run_both(CASES[name](rng), rng):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_c_equals_the_specification() -> None:
+    graphs = [tflite.convert(tflite.parse(case(np.random.default_rng(3)), name)) for name, case in CASES.items()]
+    single = [graph for graph in graphs if len(graph.ops) == 1 and not graph.ops[0].alias]
+    assert len(single) > 40
+    assert check([(graph, noise(graph)) for graph in single]) >= len(single)

@@ -11,7 +11,9 @@ from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers t
     linear,
     movement,
     pooling,
+    reduction,
     selection,
+    transpose_conv,
 )
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.node import Rejected

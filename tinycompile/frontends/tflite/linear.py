@@ -12,6 +12,8 @@ from tinycompile.frontends.tflite.registry import importer
 from tinycompile.ir import Pad, Pair, Quant, Tensor
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
+from tinycompile.ops.mat_mul import MatMul
+from tinycompile.ops.transpose import Transpose
 
 Clip = tuple[float, float]
 
@@ -150,16 +152,32 @@ def _convolution(b: Builder, node: Node, order: tuple[int, ...], depthwise: bool
     )  # fmt: skip
 
 
-@importer("FULLY_CONNECTED", rule="int8 or uint8, constant weights in plain layout, fused Relu")
+@importer("FULLY_CONNECTED", rule="int8 or uint8 weights, constant or computed, plain layout, fused Relu")
 def _fully_connected(b: Builder, node: Node) -> None:
     if node.integer("WeightsFormat"):
         raise Rejected("has shuffled weights")
     x = b.tensor(node.input(0))
-    w = b.tensors[weights(b, node.input(1), 0, (0, 1))]
+    constant = b.is_constant(node.input(1))
+    w = b.tensors[weights(b, node.input(1), 0, (0, 1))] if constant else b.tensor(node.input(1))
     if len(w.shape) != 2 or x.size % w.shape[1]:
         raise Rejected(f"its weights {w.shape} do not fit the input {x.shape}")
     keep = bool(node.integer("KeepNumDims")) or len(x.shape) == 2
     rows = x.shape[:-1] if keep else (x.size // w.shape[1],)
     value = b.reshape(x.name, (*rows, w.shape[1]), f"{x.name}/rows")
-    inputs = (value, w.name, *bias(b, node.input(2), x, w))
-    b.emit(Dense, inputs, node.outputs[0], clip=fused_clip(node))
+    if constant:
+        inputs = (value, w.name, *bias(b, node.input(2), x, w))
+        b.emit(Dense, inputs, node.outputs[0], clip=fused_clip(node))
+        return
+    if node.input(2) >= 0:
+        raise Rejected("multiplies two computed tensors and adds a bias")
+    b.emit(MatMul, (value, w.name), node.outputs[0], transpose_b=True, clip=fused_clip(node))
+
+
+@importer("BATCH_MATMUL", rule="two computed int8 tensors; either may be transposed")
+def _batch_matmul(b: Builder, node: Node) -> None:
+    left, right = b.tensor(node.input(0)), b.tensor(node.input(1))
+    name = left.name
+    if node.integer("AdjX"):
+        rank = len(left.shape)
+        name = b.step(Transpose, (name,), f"{name}/transposed", left, perm=(*range(rank - 2), rank - 1, rank - 2))
+    b.emit(MatMul, (name, right.name), node.outputs[0], transpose_b=bool(node.integer("AdjY")))

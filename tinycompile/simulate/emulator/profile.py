@@ -20,7 +20,7 @@ from tinycompile.simulate.emulator.native import library
 
 NO_BLOCK = 0xFFFFFFFF
 NEVER = 2**64 - 1
-RUNNING, PAUSED, ALARM, TABLE_FULL, REFUSED, TOO_DEEP, UNALIGNED = range(7)
+RUNNING, PAUSED, TABLE_FULL, REFUSED, TOO_DEEP, UNALIGNED = range(6)
 WATCH_CONTEXT, WATCH_NOTIFY = 1, 2
 REGISTERS = [UC_ARM_REG_R0 + n if n < 8 else UC_ARM_REG_R8 + n - 8 for n in range(13)] + [UC_ARM_REG_SP, UC_ARM_REG_LR]
 """Unicorn's numbers of r0 to lr."""
@@ -62,7 +62,6 @@ class _State(ctypes.Structure):
         ("instructions", ctypes.c_uint64),
         ("cycles", ctypes.c_uint64),
         ("pause_at", ctypes.c_uint64),
-        ("alarm_at", ctypes.c_uint64),
         ("origin", ctypes.c_uint32),
         ("context", ctypes.c_uint32),
         ("depth", ctypes.c_uint32),
@@ -113,7 +112,6 @@ class Profile:
             contexts=self._contexts.ctypes.data,
             context_count=1,
             pause_at=NEVER,
-            alarm_at=NEVER,
             origin=NO_BLOCK,
             stop_emulation=ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value,
             read_register=ctypes.cast(uclib.uc_reg_read, ctypes.c_void_p).value,
