@@ -189,6 +189,26 @@ def test_absurd_constants_are_not_made() -> None:
         graph_of(m.build({"x": [1, 4]}, ["y"]))
 
 
+def test_many_large_constants_are_not_made() -> None:
+    m = ModelBuilder()
+    x = "x"
+    for _ in range(8):
+        x = m.node("Add", x, m.node("Cast", m.node("ConstantOfShape", m.integers(1 << 12, 1 << 12)), to=FLOAT))
+    m.node("Relu", x, output="y")
+    with pytest.raises(UnsupportedOp, match="of constants in all"):
+        graph_of(m.build({"x": [1, 1]}, ["y"]))
+
+
+@pytest.mark.parametrize("factor", [(1, 6, 4), (6, 4), (6,)])
+def test_constant_factors(factor: tuple[int, ...]) -> None:
+    m = ModelBuilder()
+    m.node("MatMul", "x", m.random(*factor), output="y")
+    model = m.build({"x": [1, 5, 6]}, ["y"])
+    graph = graph_of(model)
+    assert_same(model, graph)
+    assert isinstance(graph.ops[0], Dense)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08", b"\x00" * 100, b"PK\x03\x04" * 50])
 def test_files_that_are_no_models(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
