@@ -55,11 +55,13 @@ def float_outputs(graph: Graph, inputs: dict[str, Array]) -> dict[str, Array]:
     return dict(zip(graph.outputs, session.run(list(graph.outputs), feeds), strict=True))
 
 
-def assert_close_to_float(graph: Graph, inputs: Sequence[dict[str, Array]], steps: float = 0.51) -> None:
-    """The specification's output is within ``steps`` quantisation steps of the float result, saturated to int8.
+def assert_close_to_float(graph: Graph, inputs: Sequence[dict[str, Array]], steps: float | None = None) -> None:
+    """The specification's output is within ``steps`` quantisation steps of the saturated float result.
 
+    By default half a step, which is what rounding costs, and a quarter more where TensorFlow Lite rounds twice.
     Float32 itself is only exact to some 2^-20 of the largest sum, which adds to the bound.
     """
+    steps = steps or (0.51 if graph.rounding == "native" else 0.76)
     for values in inputs:
         expected = float_outputs(graph, values)
         for name, actual in reference(graph, values).items():
@@ -67,4 +69,4 @@ def assert_close_to_float(graph: Graph, inputs: Sequence[dict[str, Array]], step
             ideal = expected[name].astype(np.float64) / quant.scalar + quant.zero_point
             error = np.abs(np.clip(ideal, -128, 127) - actual)
             slack = np.abs(ideal) * 1e-5
-            assert (error <= steps + slack).all(), (graph, float(error.max()))
+            assert (error <= steps + slack).all(), f"{error.max():.3f} steps off in {graph}"

@@ -18,9 +18,7 @@ from tinycompile.ops import Conv2D
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     """Any convolution: groups, multipliers, strides, dilations, paddings larger than the kernel."""
-    kernel = draw(
-        st.tuples(st.integers(1, 5), st.integers(1, 5)) | st.just((1, 1)) | st.just((3, 3)) | st.just((7, 6))
-    )
+    kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)) | st.just((1, 1)) | st.just((3, 3)) | st.just((7, 6)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)) | st.just((1, 1)))
     dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
     pad = draw(pads(*kernel))

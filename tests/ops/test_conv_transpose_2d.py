@@ -38,9 +38,7 @@ def graphs(draw: st.DrawFn) -> Graph:
         draw(st.integers(0, min(kernel[0], rows - 1))),
         draw(st.integers(0, min(kernel[1], columns - 1))),
     )
-    bottom, right = (
-        draw(st.integers(0, min(kernel[i], n - 1))) for i, n in enumerate((rows - top, columns - left))
-    )
+    bottom, right = (draw(st.integers(0, min(kernel[i], n - 1))) for i, n in enumerate((rows - top, columns - left)))
     op = ConvTranspose2D(
         "f", names, "y", kernel, stride, dilation, Pad(top, left, bottom, right), extra, groups, op.clip
     )

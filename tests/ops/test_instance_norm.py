@@ -17,15 +17,11 @@ from tinycompile.ops import InstanceNorm
 def graphs(draw: st.DrawFn, moderate: bool = False) -> Graph:
     """Images of 1 to 64 pixels; unless ``moderate``, gains and biases over many orders of magnitude."""
     channels = draw(st.integers(1, 6))
-    x = Tensor(
-        "x", (1, draw(st.integers(1, 8)), draw(st.integers(1, 8)), channels), DType.INT8, draw(quants())
-    )
+    x = Tensor("x", (1, draw(st.integers(1, 8)), draw(st.integers(1, 8)), channels), DType.INT8, draw(quants()))
     rng = np.random.default_rng(draw(SEEDS))
     spread = 0.5 if moderate else draw(st.sampled_from([0.5, 5.0, 30.0]))
     scale = rng.normal(0, spread, channels)
-    gamma = Tensor.constant(
-        "g", rng.integers(-127, 128, channels).astype(np.int8), per_value(np.exp(scale) / 127)
-    )
+    gamma = Tensor.constant("g", rng.integers(-127, 128, channels).astype(np.int8), per_value(np.exp(scale) / 127))
     units = tuple(x.q.scalar * s for s in gamma.q.scale)
     codes = np.clip(np.rint(rng.normal(0, 2, channels) / units), -(2**31), 2**31 - 1)
     beta = Tensor.constant("b", codes.astype(np.int32), Quant(units, 0, 0))

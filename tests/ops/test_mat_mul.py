@@ -22,23 +22,17 @@ def graphs(draw: st.DrawFn) -> Graph:
     m, k, n = (draw(st.integers(1, 9)) for _ in range(3))
     transposed = draw(st.booleans())
     lead = draw(
-        st.sampled_from(
-            [((1,), (1,)), ((1, 3), (1, 3)), ((1, 3), (1, 1)), ((1, 1, 2), (1, 4, 2)), ((1, 2), ())]
-        )
+        st.sampled_from([((1,), (1,)), ((1, 3), (1, 3)), ((1, 3), (1, 1)), ((1, 1, 2), (1, 4, 2)), ((1, 2), ())])
     )
     a = Tensor("a", (*lead[0], m, k), DType.INT8, draw(quants()))
     b = Tensor("b", (*lead[1], n, k) if transposed else (*lead[1], k, n), DType.INT8, draw(quants()))
     constant = draw(st.sampled_from(["", "", "a", "b"]))
     data = np.random.default_rng(draw(SEEDS))
     a, b = (
-        Tensor.constant(t.name, data.integers(-128, 128, t.shape).astype(np.int8), t.q)
-        if t.name == constant
-        else t
+        Tensor.constant(t.name, data.integers(-128, 128, t.shape).astype(np.int8), t.q) if t.name == constant else t
         for t in (a, b)
     )
-    return one_op(
-        MatMul("f", ("a", "b"), "y", transposed, draw(CLIPS)), [a, b], draw(quants(0.1, 20)), draw(ROUNDINGS)
-    )
+    return one_op(MatMul("f", ("a", "b"), "y", transposed, draw(CLIPS)), [a, b], draw(quants(0.1, 20)), draw(ROUNDINGS))
 
 
 @settings(max_examples=10, deadline=None)

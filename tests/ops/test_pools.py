@@ -29,11 +29,7 @@ def graphs(draw: st.DrawFn, onnx: bool = False) -> Graph:
     if is_max:
         return one_op(MaxPool2D("f", ("x",), "y", kernel, stride, pad, dilation), [x], x.q)
     include = draw(st.booleans())
-    uncounted = (
-        (draw(st.integers(0, pad.bottom)), draw(st.integers(0, pad.right)))
-        if include and not onnx
-        else (0, 0)
-    )
+    uncounted = (draw(st.integers(0, pad.bottom)), draw(st.integers(0, pad.right))) if include and not onnx else (0, 0)
     op = AveragePool2D("f", ("x",), "y", kernel, stride, pad, include, draw(CLIPS), uncounted)
     quant = x.q if draw(st.booleans()) else draw(quants(1e-2, 1.0))
     return one_op(op, [x], quant, draw(ROUNDINGS))

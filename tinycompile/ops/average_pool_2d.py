@@ -120,7 +120,7 @@ class AveragePool2D(Op):
 
     def lag(self, io: IO, index: int) -> int | None:
         """Channel by channel: a value's inputs are read before it is written."""
-        return sliding_lag(io.x.shape, io.out.shape, self.stride, self.pad)
+        return sliding_lag(io.x.shape, io.out.shape, self.kernel, self.stride, (1, 1), self.pad)
 
     def features(self, io: IO) -> Features:
         """One addition per output and window element."""

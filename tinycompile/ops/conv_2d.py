@@ -119,9 +119,7 @@ class Conv2D(Op):
             for y in range(0, view.shape[0], rows):
                 block = view[y : y + rows, :, :, :, g * per_in : (g + 1) * per_in].astype(np.float64)
                 product = block.reshape(-1, matrix.shape[0]) @ matrix
-                acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(
-                    *block.shape[:2], per_out
-                )
+                acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(*block.shape[:2], per_out)
         return acc
 
     def restrict(self, io: IO, window: Window) -> Cut | None:
@@ -131,7 +129,9 @@ class Conv2D(Op):
 
     def lag(self, io: IO, index: int) -> int | None:
         """Pixel by pixel: a pixel's inputs are read before it is written."""
-        return sliding_lag(io.x.shape, io.out.shape, self.stride, self.pad) if index == 0 else None
+        if index != 0:
+            return None
+        return sliding_lag(io.x.shape, io.out.shape, self.kernel, self.stride, self.dilation, self.pad)
 
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and weight of its channel."""

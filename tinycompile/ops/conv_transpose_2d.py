@@ -61,9 +61,7 @@ class ConvTranspose2D(Op):
         split = np.array([self.groups, out // self.groups, rows, columns, per_in], np.int64)
         joined = np.array([self.groups * per_in, out // self.groups, rows, columns], np.int64)
         weights = w.node("Reshape", [self.inputs[1], w.constant(split)])
-        weights = w.node(
-            "Reshape", [w.node("Transpose", [weights], perm=[0, 4, 1, 2, 3]), w.constant(joined)]
-        )
+        weights = w.node("Reshape", [w.node("Transpose", [weights], perm=[0, 4, 1, 2, 3]), w.constant(joined)])
         value = w.node(
             "ConvTranspose",
             [to_nchw(w, self.inputs[0]), weights, *self.inputs[2:]],

@@ -80,7 +80,7 @@ class InstanceNorm(Op):
             total = int(q[:, c].sum())
             spread = len(q) * int(np.square(q[:, c]).sum()) - total**2 + p["epsilon"]
             multiplier, f = normalizer(spread, int(p["gain"][c]), int(p["exponent"][c]))
-            product = high_mul_round((len(q) * q[:, c] - total) << p["left"], np.int64(multiplier))
+            product = high_mul_round((len(q) * q[:, c] - total) << p["left"], np.asarray(multiplier))
             offset = (int(p["offset"][c]) >> (FRACTION - f)) + (1 << f >> 1)
             out[:, c] = saturate((product + offset) >> f)
         return out.reshape(io.out.shape)

@@ -30,9 +30,7 @@ class MatMul(Op):
         """(..., M, N)."""
         a, b = inputs[0].shape, self._straight(inputs[1].shape)
         if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
-            raise InternalError(
-                f"op {self.name!r}: matrices {inputs[0].shape} and {inputs[1].shape} do not fit"
-            )
+            raise InternalError(f"op {self.name!r}: matrices {inputs[0].shape} and {inputs[1].shape} do not fit")
         return (*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])
 
     def _straight(self, shape: Shape) -> Shape:

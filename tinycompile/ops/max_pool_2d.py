@@ -71,7 +71,7 @@ class MaxPool2D(Op):
 
     def lag(self, io: IO, index: int) -> int | None:
         """Channel by channel: a value's inputs are read before it is written."""
-        return sliding_lag(io.x.shape, io.out.shape, self.stride, self.pad)
+        return sliding_lag(io.x.shape, io.out.shape, self.kernel, self.stride, self.dilation, self.pad)
 
     def features(self, io: IO) -> Features:
         """One comparison per output and window element."""

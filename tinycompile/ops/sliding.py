@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import Array, Pad, Pair, sliding_extent
+from tinycompile.ir import Array, Pad, Pair, Shape, sliding_extent
+
+NEVER = 1 << 40
+"""The position of something that is not read at all."""
 
 
 def padded(x: Array, pad: Pad, value: int) -> Array:
@@ -15,9 +18,7 @@ def padded(x: Array, pad: Pad, value: int) -> Array:
         rims = ((0, 0), (grow.top, grow.bottom), (grow.left, grow.right), (0, 0))
         x = np.pad(x, rims, constant_values=value)
     height, width = x.shape[1:3]
-    return x[
-        :, max(-pad.top, 0) : height - max(-pad.bottom, 0), max(-pad.left, 0) : width - max(-pad.right, 0)
-    ]
+    return x[:, max(-pad.top, 0) : height - max(-pad.bottom, 0), max(-pad.left, 0) : width - max(-pad.right, 0)]
 
 
 def patches(x: Array, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Array:
@@ -39,7 +40,13 @@ def sliding_hw(hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, pad: Pad, n
 
 
 def sliding_lag(
-    in_shape: tuple[int, ...], out_shape: tuple[int, ...], stride: Pair, pad: Pad, writes_early: bool = False
+    in_shape: Shape,
+    out_shape: Shape,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    pad: Pad,
+    writes_early: bool = False,
 ) -> int | None:
     """Least ``lag`` in bytes of a sliding op on int8 images, pixels in row-major order.
 
@@ -47,10 +54,19 @@ def sliding_lag(
     ``writes_early`` writes a pixel while it still reads that pixel's own inputs. None where the output would
     have to lie wholly below the input.
     """
-    rows = np.clip(np.arange(out_shape[1]) * stride[0] - pad.top, 0, in_shape[1] - 1)
-    columns = np.clip(np.arange(out_shape[2]) * stride[1] - pad.left, 0, in_shape[2] - 1)
-    first = (rows[:, None] * in_shape[2] + columns[None, :]).ravel() * in_shape[3]
-    return element_lag(first, out_shape[3], writes_early)
+    before = (pad.top, pad.left)
+    rows, columns = (
+        _first_read(in_shape[i + 1], out_shape[i + 1], kernel[i], stride[i], dilation[i], before[i]) for i in (0, 1)
+    )
+    first = rows[:, None] * in_shape[2] + columns[None, :]
+    return element_lag(np.minimum(first, NEVER).ravel() * in_shape[3], out_shape[3], writes_early)
+
+
+def _first_read(size: int, outputs: int, kernel: int, stride: int, dilation: int, pad: int) -> Array:
+    """int64[outputs]: the first row or column of the image that each window reads; NEVER where none."""
+    start = np.arange(outputs, dtype=np.int64) * stride - pad
+    first = start + np.maximum(-(start // dilation), 0) * dilation
+    return np.where((first < size) & (first <= start + (kernel - 1) * dilation), first, NEVER)
 
 
 def element_lag(first: Array, size: int, writes_early: bool = False) -> int | None:

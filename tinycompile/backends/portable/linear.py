@@ -71,11 +71,7 @@ def _pack_in_order(op: ConvTranspose2D, io: IO) -> Mapping[str, Array]:
 
 def _transpose_numbers(op: ConvTranspose2D, io: IO) -> Mapping[str, Any]:
     """A kernel element meets an output row where (row + pad - k * dilation) is a multiple of the stride."""
-    return {
-        "most": prod(
-            -(-k // (s // gcd(s, d))) for k, s, d in zip(op.kernel, op.stride, op.dilation, strict=True)
-        )
-    }
+    return {"most": prod(-(-k // (s // gcd(s, d))) for k, s, d in zip(op.kernel, op.stride, op.dilation, strict=True))}
 
 
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
@@ -100,16 +96,13 @@ def _dense_numbers(op: Dense, io: IO) -> Mapping[str, Any]:
 
 def _early_conv_lag(op: Conv2D, io: IO, index: int) -> int | None:
     """For kernels that read a pixel's inputs again after they wrote some of its channels."""
-    return sliding_lag(io.x.shape, io.out.shape, op.stride, op.pad, writes_early=True) if index == 0 else None
+    shapes = io.x.shape, io.out.shape
+    return sliding_lag(*shapes, op.kernel, op.stride, op.dilation, op.pad, writes_early=True) if index == 0 else None
 
 
 def _early_dense_lag(op: Dense, io: IO, index: int) -> int | None:
     rows = io.x.size // io.x.channels
-    return (
-        element_lag(np.arange(rows) * io.x.channels, io.out.channels, writes_early=True)
-        if index == 0
-        else None
-    )
+    return element_lag(np.arange(rows) * io.x.channels, io.out.channels, writes_early=True) if index == 0 else None
 
 
 def _depthwise_lag(op: Conv2D, io: IO, index: int) -> int | None:
