@@ -136,14 +136,14 @@ def measure(path: Path, case: Case, data: Path) -> str:
     """One row of the table."""
     source = import_model(path, case.shapes)
     calibration, test = case.data(data)
-    samples = samples_from_arrays(calibration, source, layout="NCHW")
+    samples = samples_from_arrays(calibration, source)
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_graph(source, load_board("stm32h743").with_memory({"sram": 64 << 20}), samples=samples)
         library = build_host(compiled.sources, Path(folder))
         host = Host(
             library, compiled.graph, run=compiled.sources.run, arena_bytes=compiled.program.arena_bytes
         )
-        return _row(compiled.graph, host, path, samples_from_arrays(test, source, layout="NCHW"))
+        return _row(compiled.graph, host, path, samples_from_arrays(test, source))
 
 
 def _row(graph: Graph, host: Host, path: Path, samples: Samples) -> str:

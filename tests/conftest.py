@@ -1,4 +1,8 @@
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share.
+
+Hypothesis draws the same cases every time, so that a run says something about the change and not about luck;
+TINYCOMPILE_HYPOTHESIS=explore draws new ones.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("same-every-time", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("TINYCOMPILE_HYPOTHESIS", "same-every-time"))
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "keyword_spotting"

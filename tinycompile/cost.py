@@ -15,11 +15,11 @@ from tinycompile.ir import IO, Op
 DEFAULT: Mapping[str, float] = {"macs": 5.0, "ops": 5.0, "loads": 0.0, "stores": 2.0, "call": 60.0}
 
 CORES: Mapping[str, float] = {
-    "cortex-m0plus": 1.9,
+    "cortex-m0plus": 2.7,
     "cortex-m3": 1.05,
     "cortex-m4": 1.0,
-    "cortex-m7": 0.6,
-    "cortex-m33": 0.95,
+    "cortex-m7": 0.43,
+    "cortex-m33": 0.76,
     "cortex-m55": 0.6,
     "cortex-m85": 0.5,
 }

@@ -31,7 +31,8 @@ class Firmware:
     Sizes are bytes. ``flash_bytes`` is what is programmed, ``static_ram_bytes`` everything in RAM but the
     stack, the arena included; ``stack`` bounds the whole image from reset and ``run_stack`` the inference
     function; ``stack_reserved`` is what the image sets aside. ``symbols`` maps function and object names to
-    sizes.
+    sizes. ``bin`` is the content of the flash alone: a board whose vectors lie elsewhere boots from ``elf`` or
+    ``hex``.
     """
 
     elf: Path
@@ -122,7 +123,7 @@ class _Build:
     ) -> Firmware:
         paths = {kind: out_dir / f"firmware.{kind}" for kind in ("elf", "bin", "hex")}
         paths["elf"].write_bytes(elf.read_bytes())
-        paths["bin"].write_bytes(to_bin(image.segments))
+        paths["bin"].write_bytes(to_bin([s for s in image.segments if s.address in self.board.flash]))
         paths["hex"].write_text(to_hex(image.segments, image.entry), encoding="ascii", newline="\n")
         sizes = image.sizes
         return Firmware(

@@ -33,4 +33,8 @@ ALL_OPS: tuple[type[Op], ...] = (
     SpaceToDepth, Sub, Transpose, Unary,
 )  # fmt: skip
 
-__all__ = ["ALL_OPS", *(op.__name__ for op in ALL_OPS)]
+__all__ = [
+    "ALL_OPS", "Add", "ArgMax", "AveragePool2D", "Concat", "Conv2D", "ConvTranspose2D", "Dense", "DepthToSpace",
+    "Gather", "InstanceNorm", "LogSoftmax", "MatMul", "Max", "MaxPool2D", "Min", "Mul", "PRelu", "PadOp", "Reduce",
+    "Reshape", "Resize2D", "Slice", "Softmax", "SpaceToDepth", "Sub", "Transpose", "Unary",
+]  # fmt: skip

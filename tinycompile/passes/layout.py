@@ -8,55 +8,32 @@ sink too, so that neighbours come together that later passes fuse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 from typing import Any
 
-import numpy as np
-
-from tinycompile.ir import Graph, Op, Shape
-from tinycompile.ops import (
-    ArgMax,
-    Concat,
-    Dense,
-    Gather,
-    LogSoftmax,
-    PadOp,
-    Reduce,
-    Reshape,
-    Slice,
-    Softmax,
-    Transpose,
-    Unary,
-)  # fmt: skip
-from tinycompile.ops.broadcast import Broadcast
+from tinycompile.ir import Graph, Op
+from tinycompile.ops import Reshape, Transpose
 from tinycompile.passes.reshapes import sink_reshape, unit_places
 from tinycompile.passes.rewrite import Sweep, permuted, rewrite
-
-Perm = tuple[int, ...]
+from tinycompile.passes.transposes import (
+    Perm,
+    hoist_transpose,
+    inverse,
+    moves_bytes,
+    permute_weights,
+    sink_transpose,
+)  # fmt: skip
 
 
 def settle_layout(graph: Graph) -> Graph:
     """The graph with as few transposes as its meaning needs."""
-    rules = (cancel, sink_transpose, sink_reshape, permute_weights)
+    rules = (cancel, hoist_transpose, sink_transpose, sink_reshape, permute_weights)
     while True:
         graph = rewrite(graph, *rules)
         absorbed = absorb_outputs(absorb_inputs(graph))
         if absorbed is graph:
             return graph
         graph = absorbed
-
-
-def inverse(perm: Perm) -> Perm:
-    """The permutation that undoes ``perm``."""
-    return tuple(int(i) for i in np.argsort(perm))
-
-
-def moves_bytes(shape: Shape, perm: Perm) -> bool:
-    """Whether permuting a tensor of ``shape`` changes the order of its elements (axes of extent 1 are free)."""
-    order = [axis for axis in perm if shape[axis] > 1]
-    return order != sorted(order)
 
 
 # Two that meet
@@ -83,156 +60,6 @@ def cancel(op: Op, s: Sweep) -> Op | str | None:
 def _same_quant(s: Sweep, a: str, b: str) -> bool:
     """A tensor between two ops that move data may go where it adds no rounding of its own."""
     return s.tensors[a].quant in (None, s.tensors[b].quant)
-
-
-# One that sinks
-
-
-def sink_transpose(op: Op, s: Sweep) -> Op | None:
-    """Below an op that can work on the transposed input: op(T(x)) becomes T(op(x))."""
-    found = next((t for t in map(s.producer, op.inputs) if isinstance(t, Transpose)), None)
-    if found is None or isinstance(op, Transpose):
-        return None
-    if isinstance(op, Reshape):
-        return _through_reshape(op, found, s)
-    if isinstance(op, (Broadcast, Concat)):
-        return _through_join(op, found, s)
-    changes = _attributes(op, found.perm)
-    if changes is None:
-        return None
-    return _below(op, found.perm, (found.inputs[0], *op.inputs[1:]), changes, s)
-
-
-def _below(op: Op, perm: Perm, inputs: tuple[str, ...], changes: dict[str, Any], s: Sweep) -> Op:
-    """``op`` on other inputs, with the transpose behind it."""
-    fields = {k: v for k, v in vars(op).items() if k not in ("name", "inputs", "output")}
-    dtype = s.tensors[op.output].dtype
-    inner = s.emit(type(op), inputs, f"{op.output}/inner", s.tensors[op.output].quant, **{**fields, **changes})
-    s.tensors[inner] = s.tensors[inner].like(dtype=dtype)
-    return Transpose(s.fresh(f"{op.name}/transpose"), (inner,), op.output, perm=perm)
-
-
-def _attributes(op: Op, perm: Perm) -> dict[str, Any] | None:
-    """Fields of ``op`` that change when its input comes untransposed; None where it cannot."""
-    back = inverse(perm)
-    if isinstance(op, Unary):
-        return {}
-    if isinstance(op, (Softmax, LogSoftmax, Dense)):
-        return {} if perm[-1] == len(perm) - 1 else None
-    if isinstance(op, Slice):
-        return {k: permuted(getattr(op, k), back) for k in ("starts", "stops", "steps")}
-    if isinstance(op, PadOp):
-        return {k: permuted(getattr(op, k), back) for k in ("before", "after")}
-    if isinstance(op, Gather):
-        return {"axis": perm[op.axis]}
-    if isinstance(op, ArgMax) and op.keepdims:
-        return {"axis": perm[op.axis]}
-    if isinstance(op, Reduce) and op.keepdims:
-        return {"axes": tuple(sorted(perm[a] for a in op.axes))}
-    return None
-
-
-def _through_join(op: Op, found: Transpose, s: Sweep) -> Op | None:
-    """Several inputs: the others get the inverse transpose, if that moves fewer bytes in all."""
-    perm, back = found.perm, inverse(found.perm)
-    rank = len(perm)
-    if any(len(s.tensors[n].shape) != rank for n in op.inputs):
-        return None
-    before = sum(s.tensors[n].nbytes for n in set(op.inputs) if isinstance(s.producer(n), Transpose))
-    inserted = sum(_cost(n, perm, s) for n in set(op.inputs))
-    after = inserted + s.tensors[op.output].nbytes
-    if after > before and inserted > 0:
-        return None
-    if inserted and after >= before:
-        return None
-    inputs = tuple(_untransposed(n, perm, back, s) for n in op.inputs)
-    return _below(op, perm, inputs, {"axis": perm[op.axis]} if isinstance(op, Concat) else {}, s)
-
-
-def _cost(name: str, perm: Perm, s: Sweep) -> int:
-    """Bytes that the inverse transpose of an operand moves."""
-    tensor, op = s.tensors[name], s.producer(name)
-    if tensor.data is not None or (isinstance(op, Transpose) and op.perm == perm):
-        return 0
-    if name in s.graph.inputs and s.uses[name] == 1:
-        return 0
-    return tensor.nbytes if moves_bytes(tensor.shape, inverse(perm)) else 0
-
-
-def _untransposed(name: str, perm: Perm, back: Perm, s: Sweep) -> str:
-    tensor, op = s.tensors[name], s.producer(name)
-    if isinstance(op, Transpose) and op.perm == perm:
-        return op.inputs[0]
-    if tensor.data is not None:
-        return s.put(name, tensor.data.transpose(back), tensor.quant)
-    if moves_bytes(tensor.shape, back):
-        return s.emit(Transpose, (name,), f"{name}/transposed", tensor.quant, perm=back)
-    return s.emit(Reshape, (name,), f"{name}/view", tensor.quant, shape=permuted(tensor.shape, back))
-
-
-def _through_reshape(op: Reshape, found: Transpose, s: Sweep) -> Op | None:
-    """R(T(x)) as T'(R'(x)), where every axis that T moves stays whole in R or is only split or merged in place."""
-    groups = axis_groups(s.tensors[op.inputs[0]].shape, op.shape)
-    spans = []
-    for sources, targets in groups:
-        axes = [found.perm[i] for i in sources]
-        if axes != list(range(axes[0], axes[0] + len(axes))):
-            return None
-        spans.append((axes[0], targets))
-    order = sorted(range(len(spans)), key=lambda i: spans[i][0])
-    shape = tuple(op.shape[t] for i in order for t in spans[i][1])
-    placed = [t for i in order for t in spans[i][1]]
-    perm = tuple(placed.index(t) for t in range(len(op.shape)))
-    quant = s.tensors[op.output].quant
-    inner = s.emit(Reshape, found.inputs, f"{op.output}/inner", quant, shape=shape)
-    return Transpose(op.name, (inner,), op.output, perm=perm)
-
-
-def axis_groups(source: Shape, target: Shape) -> list[tuple[list[int], list[int]]]:
-    """The finest pairing of consecutive axes of two shapes such that paired axes hold the same elements."""
-    groups: list[tuple[list[int], list[int]]] = []
-    i = j = 0
-    while i < len(source) or j < len(target):
-        left, right = [], []
-        if i < len(source):
-            left, i = [i], i + 1
-        if j < len(target) and left:
-            right, j = [j], j + 1
-        while prod(source[k] for k in left) != prod(target[k] for k in right):
-            if prod(source[k] for k in left) < prod(target[k] for k in right) and i < len(source):
-                left, i = [*left, i], i + 1
-            elif j < len(target):
-                right, j = [*right, j], j + 1
-            else:
-                break
-        if not left:
-            groups[-1][1].extend(range(j, len(target)))
-            break
-        groups.append((left, right))
-    return groups
-
-
-# One that meets a dense layer
-
-
-def permute_weights(op: Op, s: Sweep) -> Op | None:
-    """Dense(flatten(T(x))) as Dense(flatten(x)) with the columns of its weights permuted."""
-    flat = s.producer(op.inputs[0]) if isinstance(op, Dense) else None
-    turn = s.producer(flat.inputs[0]) if isinstance(flat, Reshape) else None
-    if flat is None or not isinstance(turn, Transpose):
-        return None
-    weights = s.tensors[op.inputs[1]]
-    turned = s.tensors[turn.output]
-    columns = weights.shape[-1]
-    if columns != turned.size or weights.data is None:
-        return None
-    if {s.tensors[turn.output].quant, s.tensors[flat.output].quant} - {None, s.tensors[turn.inputs[0]].quant}:
-        return None
-    back = (0, *(1 + axis for axis in inverse(turn.perm)))
-    values = weights.data.reshape(-1, *turned.shape).transpose(back).reshape(weights.shape)
-    quant, shape = s.tensors[turn.inputs[0]].quant, s.tensors[flat.output].shape
-    view = s.emit(Reshape, turn.inputs, f"{flat.output}/flat", quant, shape=shape)
-    return replace(op, inputs=(view, s.put(weights.name, values, weights.quant), *op.inputs[2:]))
 
 
 # Those that reach a port
@@ -294,7 +121,7 @@ def _renamed_output(graph: Graph, dropped: Op, ports: dict[str, Any]) -> Graph:
     ops = []
     for op in graph.ops:
         if op is not dropped:
-            inputs: Sequence[str] = [new if n == old else n for n in op.inputs]
+            inputs = [new if n == old else n for n in op.inputs]
             ops.append(replace(op, inputs=tuple(inputs), output=new if op.output == old else op.output))
     tensors = {**graph.tensors, new: graph.tensors[old].like(name=new)}
     return graph.with_ops(ops, tensors, ports=ports)

@@ -29,6 +29,8 @@ class Sweep:
         self.ops: dict[str, Op] = {}
         self.uses: Counter[str] = Counter(n for op in graph.ops for n in op.inputs)
         self.uses.update(graph.outputs)
+        self.readers: Counter[str] = Counter(self.uses)
+        """Uses of each tensor when the sweep began."""
         self._aliases: dict[str, str] = {}
         self._renames: dict[str, str] = {}
         self._op_names = {op.name for op in graph.ops}
@@ -74,7 +76,8 @@ class Sweep:
         self._op_names.add(output)
         shape = op.infer(*(self.tensors[i] for i in inputs))
         self.tensors[output] = Tensor(output, shape, self.tensors[inputs[0]].dtype, quant)
-        self._place(op)
+        self.ops[output] = op
+        self.uses.update(inputs)
         return output
 
     def identity(self, op: Op, x: str) -> Op | str | None:
@@ -109,18 +112,15 @@ class Sweep:
                     self.uses[result] += self.uses[op.output]
                     break
                 op = result
+                self.uses.update(op.inputs)
             else:
-                self._place(op)
+                self.ops[op.output] = op
         return self._graph(), changed
 
     def _resolved(self, op: Op) -> Op:
         if not any(name in self._aliases for name in op.inputs):
             return op
         return replace(op, inputs=tuple(self._aliases.get(name, name) for name in op.inputs))
-
-    def _place(self, op: Op) -> None:
-        self.ops[op.output] = op
-        self.uses.update(op.inputs)
 
     def _graph(self) -> Graph:
         ops, tensors = list(self.ops.values()), self.tensors

@@ -42,12 +42,12 @@ class Builder:
         self.poisoned: set[str] = set()
         self.unbound: dict[str, Node] = {}
         self._op_names: set[str] = set()
-        for value in model.inputs:
-            self._add_input(value, input_shapes)
         unknown = set(input_shapes) - {v.name for v in model.inputs}
         if unknown:
             have = ", ".join(v.name for v in model.inputs)
             raise ImportFailed(f"has no input {min(unknown)!r}", where=model.name, hint=f"its inputs are: {have}")
+        for value in model.inputs:
+            self._add_input(value, input_shapes)
 
     def _add_input(self, value: Value, input_shapes: Mapping[str, Shape]) -> None:
         shape = _static(value, input_shapes.get(value.name))
@@ -102,7 +102,9 @@ class Builder:
         return name
 
     def put(self, hint: str, data: Array, quant: Quant | None = None) -> str:
-        """Add a constant tensor."""
+        """Add a constant tensor; Rejected where a value is infinite or no number."""
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
+            raise Rejected(f"its constant {hint!r} holds values that are not finite")
         name = self.fresh(hint)
         self.tensors[name] = Tensor.constant(name, np.asarray(data), quant)
         return name
@@ -123,6 +125,8 @@ class Builder:
         self._op_names.add(name)
         self.ops.append(op)
         self.tensors[op.output] = Tensor(op.output, shape, dtype)
+        if kind.moves_data and inputs[0] in self.classes:
+            self.classes[op.output] = self.classes[inputs[0]]
         return op.output
 
     def bind(self, name: str, tensor: str) -> None:

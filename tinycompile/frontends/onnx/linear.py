@@ -249,6 +249,8 @@ def _batch_norm(b: Builder, node: Node) -> None:
     if node.integer("training_mode") or not node.integer("spatial", 1):
         raise Rejected("it is in training mode, or not per channel")
     gamma, beta, mean, variance = (b.constant(n, "parameter").astype(np.float64) for n in node.inputs[1:5])
+    if np.any(variance + node.real("epsilon", 1e-5) <= 0):
+        raise Rejected("its variance is not positive")
     factor = gamma / np.sqrt(variance + node.real("epsilon", 1e-5))
     x = b.tensor(node.inputs[0])
     rank = len(x.shape)

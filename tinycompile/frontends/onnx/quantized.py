@@ -183,22 +183,31 @@ def _function(b: Builder, node: Node) -> None:
 @importer("QLinearGlobalAveragePool", "QLinearAveragePool", rule="as the float operator", domain=MICROSOFT)
 def _pool(b: Builder, node: Node) -> None:
     x = activation(b, node.inputs[0], node.inputs[1], node.inputs[2])
+    rank = len(b.tensors[x].shape)
+    channels_last = node.integer("channels_last") == 1
+    if channels_last:
+        x = b.transpose(x, (0, rank - 1, *range(1, rank - 1)), f"{x}/nchw")
+    y = _pooled(b, node, x)
+    if channels_last:
+        y = b.transpose(y, (0, *range(2, rank), 1), f"{node.output}/nhwc")
+    finish(b, node, y, node.inputs[3], node.input(4))
+
+
+def _pooled(b: Builder, node: Node, x: str) -> str:
+    """The average pooling of a tensor in ONNX's layout."""
     shape = b.tensors[x].shape
-    if node.integer("channels_last") == 1:
-        x = b.transpose(x, (0, 3, 1, 2), f"{x}/nchw")
-    image = to_image(b, x)
     if node.op_type == "QLinearGlobalAveragePool":
-        y = b.add(AveragePool2D, (image,), node.output, kernel=b.tensors[image].hw, stride=(1, 1))
-    else:
-        window = sliding(node, b.tensors[x].shape, node.integers("kernel_shape") or ())
-        y = b.add(
-            AveragePool2D, (to_image(b, x, window.signal),), node.output, kernel=window.kernel, stride=window.stride,
-            pad=window.pad, count_include_pad=node.integer("count_include_pad") == 1,
-        )  # fmt: skip
-        if window.signal:
-            raise Rejected("a signal instead of an image")
-    result = y if node.integer("channels_last") == 1 else from_image(b, y, len(shape), node.output)
-    finish(b, node, result, node.inputs[3], node.input(4))
+        image = to_image(b, x)
+        y = b.add(AveragePool2D, (image,), node.output, kernel=b.tensors[image].hw)
+        return from_image(b, y, len(shape), node.output)
+    if node.integer("ceil_mode"):
+        raise Rejected("it has ceil_mode")
+    window = sliding(node, shape, node.integers("kernel_shape") or ())
+    y = b.add(
+        AveragePool2D, (to_image(b, x, window.signal),), node.output, kernel=window.kernel, stride=window.stride,
+        pad=window.pad, count_include_pad=node.integer("count_include_pad") == 1,
+    )  # fmt: skip
+    return from_image(b, y, len(shape), node.output, window.signal)
 
 
 @importer("QLinearConcat", rule="as Concat", domain=MICROSOFT)
