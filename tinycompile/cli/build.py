@@ -64,7 +64,8 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("fits", "[green]yes[/]")
     table.add_row("SRAM", sram)
     table.add_row("  arena", f"{arena}, {proof}")
-    table.add_row("  stack", f"{memory['stack_bytes']:,} bytes at most" + _used(memory["stack_used"]))
+    stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
+    table.add_row("  stack", stack)
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
     table.add_row("multiply-accumulates", f"{report['macs']:,}")
     if report["instructions"]:
@@ -75,10 +76,6 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("ranges", _ranges(report["quantization"]))
     table.add_row("folder", str(folder))
     Console().print(table)
-
-
-def _used(count: int | None) -> str:
-    return f" (image used {count:,})" if count else ""
 
 
 def _agreement(verification: Mapping[str, Any]) -> str:
