@@ -72,10 +72,6 @@ static int run(void) {
 static void put_element(const tc_port *port, uint32_t index) {
     const uint8_t *const data = &tc_arena[port->offset];
     int32_t value;
-    if (port->elem == TC_ELEM_FLOAT32) {
-        tc_put_float(((const float *)(const void *)data)[index]);
-        return;
-    }
     if (port->elem == TC_ELEM_INT8) {
         value = (int32_t)((const int8_t *)data)[index];
     } else if (port->elem == TC_ELEM_INT16) {
@@ -98,9 +94,8 @@ static void results(void) {
     }
     for (uint32_t i = 0; i < TC_MODEL_OUTPUT_COUNT; ++i) {
         const tc_port *const port = &tc_outputs[i];
-        const uint32_t size = port->elem == TC_ELEM_FLOAT32 ? 4u : port->elem;
         tc_put("m-results-[");
-        for (uint32_t k = 0; k < port->bytes / size; ++k) {
+        for (uint32_t k = 0; k < port->bytes / port->elem; ++k) {
             if (k != 0u) {
                 tc_put(",");
             }

@@ -109,6 +109,20 @@ def test_models_quantised_by_onnxruntime(name: str, form: QuantFormat, activatio
     assert kept and len(kept) >= len(linear) - 1, "weights lost their quantisation"
 
 
+def test_quantised_constants_keep_their_parameters() -> None:
+    m = ModelBuilder()
+    scale, zero = m.constant(0.05), m.constant(3, np.int8)
+    values = m.constant(m.rng.integers(-100, 100, (1, 4, 1, 1)), np.int8)
+    c = m.node("DequantizeLinear", values, m.constant(0.03), m.constant(5, np.int8))
+    y = m.node("Add", m.node("DequantizeLinear", "x", scale, zero), c)
+    m.node("QuantizeLinear", y, scale, zero, output="y")
+    model = m.build({"x": [1, 4, 5, 5]}, ["y"], dtype=TensorProto.INT8, out=TensorProto.INT8)
+    graph = graph_of(model)
+    assert_same(model, graph)
+    (addend,) = (t for t in graph.tensors.values() if t.data is not None)
+    assert addend.q.scalar == pytest.approx(0.03) and addend.zero_point == 5
+
+
 def test_batch_is_one_and_shape_arithmetic_folds() -> None:
     graph = graph_of(shapes_net())
     assert graph.tensors["x"].shape == (1, 5, 5, 2)
@@ -187,6 +201,26 @@ def test_absurd_constants_are_not_made() -> None:
     m.node("Add", "x", big, output="y")
     with pytest.raises(UnsupportedOp, match="elements; the limit is"):
         graph_of(m.build({"x": [1, 4]}, ["y"]))
+
+
+def test_many_large_constants_are_not_made() -> None:
+    m = ModelBuilder()
+    x = "x"
+    for _ in range(8):
+        x = m.node("Add", x, m.node("Cast", m.node("ConstantOfShape", m.integers(1 << 12, 1 << 12)), to=FLOAT))
+    m.node("Relu", x, output="y")
+    with pytest.raises(UnsupportedOp, match="of constants in all"):
+        graph_of(m.build({"x": [1, 1]}, ["y"]))
+
+
+@pytest.mark.parametrize("factor", [(1, 6, 4), (6, 4), (6,)])
+def test_constant_factors(factor: tuple[int, ...]) -> None:
+    m = ModelBuilder()
+    m.node("MatMul", "x", m.random(*factor), output="y")
+    model = m.build({"x": [1, 5, 6]}, ["y"])
+    graph = graph_of(model)
+    assert_same(model, graph)
+    assert isinstance(graph.ops[0], Dense)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08", b"\x00" * 100, b"PK\x03\x04" * 50])

@@ -112,8 +112,8 @@ def test_merged_axes_pass_through_reshapes() -> None:
 
 def test_signals_keep_time_in_rows() -> None:
     g = GraphBuilder((1, 3, 16))
+    x = "x0"
     for _ in range(2):
-        x = "x0" if not g.ops else x
         x = g.add(Reshape, g.add(Transpose, x, perm=(0, 2, 1)), shape=(1, 16, 1, 3))
         x = g.add(Conv2D, x, g.constant(3, 1, 1, 3), kernel=(1, 1))
         x = g.add(Transpose, g.add(Reshape, x, shape=(1, 16, 3)), perm=(0, 2, 1))

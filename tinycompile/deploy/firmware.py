@@ -161,7 +161,8 @@ class _Build:
         command = (
             *self.toolchain.link_flags(self.board.isa),
             *map(str, objects),
-            f"-Wl,-T,{script}",
+            "-T",
+            str(script),
             *self.toolchain.libraries(),
             "-o",
             str(elf),

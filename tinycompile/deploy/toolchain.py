@@ -184,7 +184,16 @@ def _find_zig() -> Toolchain:
     binary = Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
     if not binary.is_file():
         raise ToolchainError(f"{binary} is missing", command=["zig"], hint=_INSTALL["zig"])
-    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig")}
+    cache = cache_folder() / "zig"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot make the compiler's cache folder {cache}: {error.strerror}",
+            command=[str(binary)],
+            hint="set XDG_CACHE_HOME to a folder that you can write to",
+        ) from error
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache)}
     return Toolchain("zig", (str(binary), "cc"), environment)
 
 

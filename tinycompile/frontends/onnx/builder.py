@@ -42,6 +42,7 @@ class Builder:
         self.poisoned: set[str] = set()
         self.unbound: dict[str, Node] = {}
         self._op_names: set[str] = set()
+        self._folded = 0
         unknown = set(input_shapes) - {v.name for v in model.inputs}
         if unknown:
             have = ", ".join(v.name for v in model.inputs)
@@ -76,7 +77,10 @@ class Builder:
 
     def integers(self, name: str, what: str) -> tuple[int, ...]:
         """A constant list of integers (a shape, axes, pads)."""
-        return tuple(int(v) for v in self.constant(name, what).ravel())
+        values = self.constant(name, what)
+        if values.dtype.kind not in "iu":
+            raise Rejected(f"its {what} {name!r} holds {values.dtype} instead of integers")
+        return tuple(int(v) for v in values.ravel())
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of a value; constants become tensors of the graph."""
@@ -199,6 +203,9 @@ class Builder:
         if constant and node.inputs and fold.foldable(node):
             values = [self.constant(name) if name else None for name in node.inputs]
             for name, value in zip(node.outputs, fold.fold(node, values, self.model.opset), strict=False):
+                self._folded += value.size
+                if self._folded > fold.MAX_FOLDED_IN_ALL:
+                    raise Rejected(f"makes more than {fold.MAX_FOLDED_IN_ALL:,} elements of constants in all")
                 self.known[name] = value
             return
         entry = find(node)

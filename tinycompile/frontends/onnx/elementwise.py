@@ -182,6 +182,9 @@ def _ranked(b: Builder, name: str, shape: Shape) -> str:
     """The operand with as many axes as the result, so that permuting axes needs no further thought."""
     own = b.shape(name)
     wanted = (1,) * (len(shape) - len(own)) + own
+    quant = b.quants.get(name)
+    if quant is not None and quant.axis is None and b.known[name].dtype == np.int8:
+        return b.put(name, b.known[name].reshape(wanted), quant)
     if b.is_known(name):
         return b.put(name, b.constant(name).astype(np.float32).reshape(wanted))
     return b.reshape(b.operand(name), wanted, f"{name}/ranked")

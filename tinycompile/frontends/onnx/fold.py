@@ -22,6 +22,9 @@ from tinycompile.ir import Array
 MAX_FOLDED = 1 << 24
 """Elements that one folded value may have."""
 
+MAX_FOLDED_IN_ALL = 1 << 26
+"""Elements of all folded values together."""
+
 Inputs = Sequence["Array | None"]
 Size = Callable[[Node, Inputs], int]
 
@@ -85,6 +88,11 @@ _RESHAPING = (
     "Softmax SpaceToDepth Split Squeeze Transpose Trilu Unsqueeze QuantizeLinear Dropout BatchNormalization"
 )
 
+SLOW = ("GatherElements", "GatherND", "ScatterElements", "ScatterND", "Compress", "OneHot", "Trilu", "CumSum")
+"""Operators that the reference evaluator computes element by element in Python: a fraction of the limit."""
+SLOWER = 64
+
+
 SIZES: dict[str, Size] = {
     **dict.fromkeys(_ELEMENTWISE.split(), _broadcast),
     **dict.fromkeys(_RESHAPING.split(), _total),
@@ -112,6 +120,8 @@ def fold(node: Node, inputs: Inputs, opset: int) -> list[Array]:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             size = SIZES[node.op_type](node, inputs)
+            if node.op_type in SLOW:
+                size *= SLOWER
             if not 0 <= size <= MAX_FOLDED:
                 raise Rejected(f"would make a constant of {size:,} elements; the limit is {MAX_FOLDED:,}")
             return _evaluate(node, inputs, opset)

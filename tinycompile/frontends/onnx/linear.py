@@ -199,15 +199,16 @@ def _matmul(b: Builder, node: Node) -> None:
 
 def matrix_product(b: Builder, x: str, w: str, output: str) -> str:
     """x @ w, where one of them may be a constant."""
+    w, x = _as_matrix(b, w, b.shape(x)), _as_matrix(b, x, b.shape(w))
     if b.is_known(w):
-        values = _matrix(b.known[w], w)
+        values = b.known[w]
         if values.ndim == 2:
             return b.add(Dense, (b.operand(x), weights(b, w, (1, 0))), output)
         if values.ndim == 1:
             column = b.put(w, b.constant(w).astype(np.float32).reshape(1, -1))
             y = b.add(Dense, (b.operand(x), column), f"{output}/column")
             return b.reshape(y, b.tensors[y].shape[:-1] or (1,), output)
-    elif b.is_known(x) and _matrix(b.known[x], x).ndim == 2:
+    elif b.is_known(x) and b.known[x].ndim == 2:
         # A x = (xT AT)T: the constant becomes the weights of a dense layer
         rank = len(b.shape(w))
         if rank < 2:
@@ -232,11 +233,17 @@ def _product_of_two(b: Builder, x: str, w: str, output: str) -> str:
     return b.reshape(y, kept or (1,), output)
 
 
-def _matrix(values: Array, name: str) -> Array:
-    """Constant factor with leading axes of extent 1 dropped, as far as it is a plain matrix."""
-    if values.ndim > 2 and all(d == 1 for d in values.shape[:-2]):
-        raise Rejected(f"its factor {name!r} has the shape {values.shape}; export it as a matrix")
-    return values
+def _as_matrix(b: Builder, name: str, other: Shape) -> str:
+    """A constant factor without leading axes of extent 1, where the other factor has as many axes."""
+    values = b.known.get(name)
+    if values is None or values.ndim < 3 or values.ndim > len(other) or any(d != 1 for d in values.shape[:-2]):
+        return name
+    flat, quant = f"{name}/matrix", b.quants.get(name)
+    b.known[flat] = values.reshape(values.shape[-2:])
+    if quant is not None:
+        axis = None if quant.axis is None else quant.axis - (values.ndim - 2)
+        b.quants[flat] = Quant(quant.scale, quant.zero_point, axis)
+    return flat
 
 
 def channel_constant(values: Array, rank: int) -> Array:
