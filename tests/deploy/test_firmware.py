@@ -114,7 +114,9 @@ def test_a_failed_inference_is_reported_over_the_uart(tmp_path: Path) -> None:
     board = load_board("stm32g0b1")
     firmware = build_firmware(toy(ADD_ONE.replace("return 0", "return 7")), board, tmp_path)
     talk = emulate(
-        firmware.elf, board, uart_input=[b"db load 10%", b"db " + INPUT.hex().encode() + b"%", b"infer 1 0%", b"results%"]
+        firmware.elf,
+        board,
+        uart_input=[b"db load 10%", b"db " + INPUT.hex().encode() + b"%", b"infer 1 0%", b"results%"],
     )
     assert answers(talk.console)[3][-1] == "e-[Inference failed with status 7]"
     assert answers(talk.console)[4] == ["e-[No results: use 'infer' first]"]
@@ -125,11 +127,9 @@ def test_without_ram_for_a_copy_the_input_serves_one_inference(tmp_path: Path) -
     board = load_board("stm32g0b1")
     firmware = build_firmware(toy(arena=80_000, inputs=70_000), board, tmp_path)
     assert not firmware.keeps_input and firmware.static_ram_bytes < 81_000
-    loads = [b"db " + b"05" * 200 + b"%"] * 350
-    talk = emulate(
-        firmware.elf, board, uart_input=[b"db load 70000%", *loads, b"infer 2 0%", b"infer 1 0%", b"infer 1 0%", b"results%",
-                    b"db load 70000%", b"db 05%", b"results%"],
-    )  # fmt: skip
+    loads = [b"db load 70000%", *[b"db " + b"05" * 200 + b"%"] * 350]
+    runs = [b"infer 2 0%", b"infer 1 0%", b"infer 1 0%", b"results%"]
+    talk = emulate(firmware.elf, board, uart_input=[*loads, *runs, b"db load 70000%", b"db 05%", b"results%"])
     said = answers(talk.console)
     assert said[351] == ["m-load-done"]
     assert said[352][0].startswith("e-[No RAM to keep the input")

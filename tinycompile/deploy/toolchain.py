@@ -171,7 +171,7 @@ def cache_folder() -> Path:
 
 
 _INSTALL: Mapping[str, str] = {
-    "zig": "pip install 'ziglang>=0.15,<0.16'",
+    "zig": "pip install --force-reinstall 'ziglang>=0.17.1,<0.18'",
     "gcc": "apt install gcc-arm-none-eabi, or the Arm GNU toolchain; or leave out --toolchain to use clang",
     "cc": "install a C compiler or set CC; or leave out --toolchain to use clang",
 }
