@@ -69,7 +69,8 @@ class Toolchain:
         if self.name == "zig":  # its bare-metal targets imply -ffreestanding, which switches builtins off
             return (*flags, *_ZIG, *(("-fhosted", "-fbuiltin") if builtins else ("-fno-builtin",)))
         loops = "-fno-tree-loop-distribute-patterns"  # else the loop in memcpy becomes a call of memcpy
-        return (*flags, "-ffreestanding", *(("-fbuiltin",) if builtins else ("-fno-builtin", loops)))
+        own = "-fno-ipa-icf"  # else equal layers become one function, and its costs those of the first
+        return (*flags, own, "-ffreestanding", *(("-fbuiltin",) if builtins else ("-fno-builtin", loops)))
 
     def link_flags(self, isa: Isa) -> tuple[str, ...]:
         """Flags to link an image for bare metal with nothing but the compiler's own arithmetic library."""
@@ -170,7 +171,7 @@ def cache_folder() -> Path:
 
 
 _INSTALL: Mapping[str, str] = {
-    "zig": "pip install 'ziglang>=0.15,<0.16'",
+    "zig": "pip install --force-reinstall 'ziglang>=0.17.1,<0.18'",
     "gcc": "apt install gcc-arm-none-eabi, or the Arm GNU toolchain; or leave out --toolchain to use clang",
     "cc": "install a C compiler or set CC; or leave out --toolchain to use clang",
 }
