@@ -11,7 +11,7 @@ from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float, float_outputs
 from tests.ops.strategies import one_op
 from tinycompile.ir import DType, Graph, Quant, Tensor
-from tinycompile.ops.unary import FUNCTIONS, Step, Unary
+from tinycompile.ops.unary import FUNCTIONS, JOINS, Joined, Step, Steps, Unary
 
 QUANTS = st.builds(Quant.per_tensor, st.floats(1e-4, 10), st.integers(-128, 127))
 SHAPES = st.one_of(
@@ -40,13 +40,25 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 CONSTANTS = {
     "clip": (-1.0, 2.0), "affine": (2.0, 1.0), "power": (2.0,), "selu": (1.67, 1.05), "hard_sigmoid": (0.2, 0.5),
     "leaky_relu": (0.5,), "elu": (0.5,), "celu": (0.5,), "thresholded_relu": (0.5,),
+    "greater": (0.31,), "greater_equal": (0.31,), "less": (0.31,), "less_equal": (0.31,), "equal": (0.31,), "not_equal": (0.31,),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(JOINS))
+def test_joined_functions_mean_the_same_in_onnx(name: str) -> None:
+    chains = ((Step("greater", (0.4,)),), (Step("tanh"), Step("neg")), ())
+    assert_same_meaning((Joined(name, chains if name == "where" else chains[1:]),))
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_the_onnx_spelling_means_the_same(name: str) -> None:
+    assert_same_meaning((Step(name, CONSTANTS.get(name, ())),))
+
+
+def assert_same_meaning(steps: Steps) -> None:
+    """In NumPy and in ONNX Runtime, on all values of an int8 input."""
     x = Tensor("x", (1, 256), DType.INT8, Quant.per_tensor(0.03, 7))
-    op = Unary("f", ("x",), "y", (Step(name, CONSTANTS.get(name, ())),))
+    op = Unary("f", ("x",), "y", steps)
     graph = one_op(op, [x], x.q)
     values = np.arange(-128, 128, dtype=np.int8).reshape(1, 256)
     expected = float_outputs(graph, {"x": values})["y"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, get_args
 
@@ -52,13 +52,17 @@ def _significant(shape: Shape) -> Shape:
 
 
 def _readings(graph: Graph, name: str) -> list[_Reading]:
-    """The file's layout, the graph's own (channels last) and channels first, each once."""
+    """The file's layout, the graph's own (channels last) and channels first, each once.
+
+    The latter two only where the graph's first axis is the batch, so that its last one can be the channels.
+    """
     port, shape = graph.port(name), graph.tensors[name].shape
     rank = len(shape)
-    found = [
-        _Reading("the model file's axes", port.shape, port.perm),
-        _Reading("NHWC", shape, tuple(range(rank))),
-    ]
+    files = _Reading("the model file's axes", port.shape, port.perm)
+    last = _Reading("NHWC", shape, tuple(range(rank)))
+    if shape[:1] != (1,):
+        return [files, replace(files, layout="NHWC")]
+    found = [files, last]
     if rank >= 3:
         first = (shape[0], shape[-1], *shape[1:-1])
         found.append(_Reading("NCHW", first, (0, *range(2, rank), 1)))
@@ -70,7 +74,8 @@ def to_graph_layout(x: Array, graph: Graph, name: str, *, layout: Layout | None,
 
     Axes of extent 1 may be missing. ``layout``: "NHWC" (channels last, time before features, the generated
     C's) or "NCHW" (channels first); None: what the shapes say, the model file's own order of axes included.
-    UsageError where they fit nothing, or fit two readings that differ.
+    Where the file has its channels last, data that fits it is read so. UsageError where shapes fit nothing, or
+    fit two readings that differ.
     """
     if layout is not None and layout not in get_args(Layout):
         raise UsageError(f"unknown layout {layout!r}", where=where, hint="NHWC or NCHW")
@@ -78,6 +83,8 @@ def to_graph_layout(x: Array, graph: Graph, name: str, *, layout: Layout | None,
     fitting = [(r, n) for r in readings if (n := r.count(x.shape)) is not None]
     if not fitting:
         raise UsageError(_no_fit(x.shape, graph, name), where=where, hint="axes of extent 1 may be left out")
+    if layout is None and readings[0].moved == readings[1].moved and fitting[0][0] is readings[0]:
+        fitting = fitting[:1]
     if len({(r.moved, n) for r, n in fitting}) > 1:
         names = " and ".join(dict.fromkeys(r.layout for r, _ in fitting))
         raise UsageError(

@@ -43,14 +43,19 @@ class MaxPool2D(Op):
         return (1, *hw, x.channels)
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
-        """Transpose, MaxPool, Transpose."""
+        """Transpose, MaxPool, Transpose; a Pad where the padding is wider than ONNX Runtime's MaxPool takes."""
+        x, pads = to_nchw(w, self.inputs[0]), [self.pad.top, self.pad.left, self.pad.bottom, self.pad.right]
+        if max(pads[::2]) >= self.kernel[0] or max(pads[1::2]) >= self.kernel[1]:
+            around = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
+            x = w.node("Pad", [x, w.constant(around), w.constant(np.finfo(np.float32).min)])
+            pads = [0, 0, 0, 0]
         pool = w.node(
             "MaxPool",
-            [to_nchw(w, self.inputs[0])],
+            [x],
             kernel_shape=list(self.kernel),
             strides=list(self.stride),
             dilations=list(self.dilation),
-            pads=[self.pad.top, self.pad.left, self.pad.bottom, self.pad.right],
+            pads=pads,
         )
         from_nchw(w, pool, self.output)
 

@@ -31,15 +31,75 @@ class Step:
     function: str
     constants: tuple[float, ...] = ()
 
+    def real(self, x: Array) -> Array:
+        """The function in float64."""
+        return np.asarray(FUNCTIONS[self.function].real(x, *self.constants))
+
+    def onnx(self, w: OnnxWriter, x: str) -> str:
+        """Write the function of tensor ``x``; returns the result's name."""
+        return FUNCTIONS[self.function].onnx(w, x, self.constants)
+
     def __str__(self) -> str:
         return f"{self.function}({', '.join(f'{c:g}' for c in self.constants)})" if self.constants else self.function
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several chains of functions of one and the same value, joined by ``function``, a key of ``JOINS``."""
+
+    function: str
+    chains: tuple[Steps, ...]
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """None of its own."""
+        return ()
+
+    def real(self, x: Array) -> Array:
+        """The joined function in float64."""
+        return np.asarray(JOINS[self.function][0](*(applied(chain, x) for chain in self.chains)))
+
+    def onnx(self, w: OnnxWriter, x: str) -> str:
+        """Write every chain of tensor ``x``, and what joins them; returns the result's name."""
+        results = []
+        for chain in self.chains:
+            value = x
+            for step in chain:
+                value = step.onnx(w, value)
+            results.append(value)
+        if self.function == "where":
+            results[0] = w.node("Cast", [results[0]], to=9)  # TensorProto.BOOL
+        return w.node(JOINS[self.function][1], results)
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(' '.join(map(str, chain)) or 'x' for chain in self.chains)})"
+
+
+Steps = tuple[Step | Joined, ...]
+
+JOINS: Mapping[str, tuple[Real, str]] = {
+    "add": (np.add, "Add"),
+    "sub": (np.subtract, "Sub"),
+    "mul": (np.multiply, "Mul"),
+    "min": (np.minimum, "Min"),
+    "max": (np.maximum, "Max"),
+    "where": (lambda condition, a, b: np.where(condition != 0, a, b), "Where"),
+}
+"""How functions of one value join: the meaning, and the ONNX operator. Conditions are 1 (true) and 0."""
+
+
+def applied(steps: Steps, x: Array) -> Array:
+    """A chain of functions in float64."""
+    for step in steps:
+        x = step.real(x)
+    return np.asarray(x)
 
 
 @dataclass(frozen=True)
 class Unary(Op):
     """A chain of functions applied to every value; an empty chain changes only the quantisation."""
 
-    steps: tuple[Step, ...] = ()
+    steps: Steps = ()
 
     def infer(self, *inputs: Tensor) -> Shape:
         """The input's shape."""
@@ -48,9 +108,7 @@ class Unary(Op):
     def apply(self, x: Array) -> Array:
         """The chain in float64."""
         with np.errstate(all="ignore"):
-            for step in self.steps:
-                x = FUNCTIONS[step.function].real(x, *step.constants)
-        return np.asarray(x)
+            return applied(self.steps, x)
 
     def table(self, io: IO) -> Array:
         """int8[256]: the output for each input value, from -128 up.
@@ -59,8 +117,8 @@ class Unary(Op):
         One function under TensorFlow Lite's rounding is computed as its kernel does (``tflite_table``).
         """
         if io.rounding == "tflite" and len(self.steps) <= 1:
-            function, constants = (self.steps[0].function, self.steps[0].constants) if self.steps else ("", ())
-            return tflite_table.table(function, constants, self.apply, io.x.q, io.out.q)
+            step = self.steps[0] if self.steps else Step("")
+            return tflite_table.table(step.function, step.constants, self.apply, io.x.q, io.out.q)
         q = np.arange(-128, 128, dtype=np.float64)
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
@@ -71,7 +129,7 @@ class Unary(Op):
         """One ONNX node or a few for each step."""
         value = self.inputs[0]
         for step in self.steps:
-            value = FUNCTIONS[step.function].onnx(w, value, step.constants)
+            value = step.onnx(w, value)
         w.node("Identity", [value], self.output)
 
     def run(self, io: IO, *inputs: Array) -> Array:
@@ -159,6 +217,16 @@ def _onnx_gelu_tanh(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
     return w.node("Mul", [half, w.node("Add", [w.node("Tanh", [inner]), w.constant(np.float32(1))])])
 
 
+def _comparison(kind: str, negated: bool = False) -> Callable[[OnnxWriter, str, tuple[float, ...]], str]:
+    """A comparison with a constant, as 1 or 0."""
+
+    def write(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
+        truth = w.node(kind, [x, w.constant(np.float32(c[0]))])
+        return w.node("Cast", [w.node("Not", [truth]) if negated else truth], to=1)  # TensorProto.FLOAT
+
+    return write
+
+
 def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
@@ -177,6 +245,12 @@ FUNCTIONS: Mapping[str, Function] = {
     "celu": Function(lambda x, a: np.where(x < 0, a * np.expm1(x / a), x), _op("Celu", "alpha")),
     "thresholded_relu": Function(lambda x, a: np.where(x > a, x, 0), _op("ThresholdedRelu", "alpha")),
     "hard_sigmoid": Function(lambda x, a, b: np.clip(a * x + b, 0, 1), _op("HardSigmoid", "alpha", "beta")),
+    "greater": Function(lambda x, c: (x > c) * 1.0, _comparison("Greater")),
+    "greater_equal": Function(lambda x, c: (x >= c) * 1.0, _comparison("Less", negated=True)),
+    "less": Function(lambda x, c: (x < c) * 1.0, _comparison("Less")),
+    "less_equal": Function(lambda x, c: (x <= c) * 1.0, _comparison("Greater", negated=True)),
+    "equal": Function(lambda x, c: (x == c) * 1.0, _comparison("Equal")),
+    "not_equal": Function(lambda x, c: (x != c) * 1.0, _comparison("Equal", negated=True)),
     "sigmoid": Function(_sigmoid, _op("Sigmoid")),
     "tanh": Function(np.tanh, _op("Tanh")),
     "swish": Function(lambda x: x * _sigmoid(x), _onnx_swish),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinycompile.ir import DType, Graph, verify
+from tinycompile.passes.broadcast import use_broadcasting
 from tinycompile.passes.fold_affine import fold_affine
 from tinycompile.passes.fuse_clip import fuse_clip
 from tinycompile.passes.fuse_pad import fuse_pad
@@ -18,13 +19,13 @@ from tinycompile.passes.share_quantisation import share_quantisation
 
 __all__ = [
     "FLOAT", "INTEGER", "fold_affine", "fuse_clip", "fuse_pad", "match_functions", "merge_reductions", "merge_unary",
-    "optimize", "restore_names", "settle_layout", "share_quantisation", "without_dead",
+    "optimize", "restore_names", "settle_layout", "share_quantisation", "use_broadcasting", "without_dead",
 ]  # fmt: skip
 
 Pass = Callable[[Graph], Graph]
 
 FLOAT: tuple[Pass, ...] = (
-    without_dead, share_quantisation, match_functions, settle_layout, merge_reductions, fuse_pad, fold_affine,
+    without_dead, share_quantisation, use_broadcasting, match_functions, settle_layout, merge_reductions, fuse_pad, fold_affine,
     merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, restore_names,
 )  # fmt: skip
 """For graphs that are not quantised, or whose float tensors carry parameters (QDQ)."""

@@ -2,6 +2,7 @@
 
 A tensor that depends on one other tensor alone, element by element, is a function of one value. Whatever way it
 is spelled, its values on a grid of points say which function it is; so this pass compares values, not patterns.
+What has no name becomes one table all the same: two functions of one tensor, added or multiplied, are a function of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from tinycompile.ir import Array, DType, Graph, Op
 from tinycompile.ops import Add, Max, Min, Mul, Sub, Unary
-from tinycompile.ops.unary import FUNCTIONS, Step
+from tinycompile.ops.unary import FUNCTIONS, JOINS, Joined, Step, Steps
 from tinycompile.passes.rewrite import Sweep, rewrite
 
 GRID = np.concatenate([np.linspace(-12, 12, 961), np.linspace(-0.1, 0.1, 81)])
@@ -30,9 +31,10 @@ CANDIDATES: tuple[Step, ...] = (
     Step("tanh"), Step("abs"), Step("clip", (0.0, np.inf)), Step("clip", (0.0, 6.0)),
 )  # fmt: skip
 
-BINARY: Mapping[type[Op], np.ufunc] = {
-    Add: np.add, Sub: np.subtract, Mul: np.multiply, Min: np.minimum, Max: np.maximum
-}  # fmt: skip
+NAMES: Mapping[type[Op], str] = {Add: "add", Sub: "sub", Mul: "mul", Min: "min", Max: "max"}
+"""Ops of two operands, as keys of ``JOINS``."""
+
+BINARY = {kind: JOINS[name][0] for kind, name in NAMES.items()}
 
 Values = dict[str, Array]
 """For one tensor: the tensors that it is a function of, nearest first, and its values over the grid of each."""
@@ -40,7 +42,32 @@ Values = dict[str, Array]
 
 def match_functions(graph: Graph) -> Graph:
     """The graph with every such group of ops as one ``Unary``."""
-    return rewrite(graph, by_values)
+    return rewrite(rewrite(graph, by_values), by_joining)
+
+
+def by_joining(op: Op, s: Sweep) -> Op | None:
+    """Two functions of the same tensor, added, multiplied or compared: one function of that tensor."""
+    if type(op) not in NAMES or s.tensors[op.output].dtype is not DType.FLOAT32:
+        return None
+    if getattr(op, "clip", (-np.inf, np.inf)) != (-np.inf, np.inf):
+        return None
+    left, right = (_chains(name, s) for name in op.inputs)
+    root = next((name for name in left if name in right), None)
+    if root is None or s.tensors[root].shape != s.tensors[op.output].shape:
+        return None
+    return Unary(op.name, (root,), op.output, (Joined(NAMES[type(op)], (left[root], right[root])),))
+
+
+def _chains(name: str, s: Sweep) -> dict[str, Steps]:
+    """The tensor as a chain of functions of itself, and of what it is a function of; nearest first."""
+    if s.tensors[name].data is not None:
+        return {}
+    found: dict[str, Steps] = {name: ()}
+    op = s.producer(name)
+    while isinstance(op, Unary) and s.tensors[op.output].quant is None:
+        found[op.inputs[0]] = op.steps + found[op.output]
+        op = s.producer(op.inputs[0])
+    return found
 
 
 def by_values(op: Op, s: Sweep) -> Op | None:

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from tinycompile.ir import DType, Graph, Op
 from tinycompile.ops import Unary
-from tinycompile.ops.unary import Step
+from tinycompile.ops.unary import Joined, Step, Steps
 from tinycompile.passes.rewrite import Sweep, rewrite
-
-Steps = tuple[Step, ...]
 
 
 def merge_unary(graph: Graph) -> Graph:
@@ -39,7 +37,7 @@ def simplify(op: Op, s: Sweep) -> Op | str | None:
 
 def simplified(steps: Steps) -> Steps:
     """Combine affine steps and clips that follow each other, and drop those that do nothing."""
-    result: list[Step] = []
+    result: list[Step | Joined] = []
     for step in steps:
         if step.function == "neg":
             step = Step("affine", (-1.0, 0.0))
@@ -51,7 +49,7 @@ def simplified(steps: Steps) -> Steps:
     return tuple(step for step in result if step != Step("affine", (1.0, 0.0)))
 
 
-def _combined(first: Step, second: Step) -> Step | None:
+def _combined(first: Step | Joined, second: Step | Joined) -> Step | None:
     if first.function != second.function:
         return None
     if first.function == "affine":

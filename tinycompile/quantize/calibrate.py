@@ -8,7 +8,8 @@ import numpy as np
 
 from tinycompile.data import Samples
 from tinycompile.errors import QuantizationFailed
-from tinycompile.ir import Array, Graph
+from tinycompile.ir import Array, Graph, Op
+from tinycompile.ops import PadOp
 from tinycompile.quantize.float_model import FloatModel
 from tinycompile.quantize.ranges import Histogram
 from tinycompile.quantize.sharing import Sharing
@@ -74,8 +75,11 @@ def measure(sharing: Sharing, samples: Samples) -> dict[str, Histogram]:
 
 
 def open_sources(sharing: Sharing) -> dict[str, list[str]]:
-    """By group without a pin: the members that are computed, not merely copied from another member."""
-    copies = {op.output for op in sharing.graph.ops if op.moves_data}
+    """By group without a pin: the members that are computed, not merely copied from another member.
+
+    Padding with anything but zero brings in a value of its own.
+    """
+    copies = {op.output for op in sharing.graph.ops if op.moves_data and not _adds_values(op)}
     found: dict[str, list[str]] = {}
     for root, names in sharing.members().items():
         if root not in sharing.pins:
@@ -83,6 +87,10 @@ def open_sources(sharing: Sharing) -> dict[str, list[str]]:
             if kept:
                 found[root] = sorted(kept)
     return found
+
+
+def _adds_values(op: Op) -> bool:
+    return isinstance(op, PadOp) and op.mode == "constant" and op.value != 0
 
 
 def _constants(sharing: Sharing) -> Mapping[str, list[Array]]:

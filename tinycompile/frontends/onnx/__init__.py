@@ -10,9 +10,12 @@ from tinycompile.frontends.onnx import (  # noqa: F401 - importing registers the
     classical,
     elementwise,
     linear,
+    logic,
     movement,
+    normalization,
     pooling,
     quantized,
+    repetition,
     resize,
 )  # fmt: skip
 from tinycompile.frontends.onnx.builder import Builder

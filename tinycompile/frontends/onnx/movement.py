@@ -12,8 +12,9 @@ from onnx import TensorProto, helper
 from tinycompile.frontends.onnx.builder import Builder
 from tinycompile.frontends.onnx.node import Node, Rejected
 from tinycompile.frontends.onnx.registry import importer
-from tinycompile.ir import DType, Shape
-from tinycompile.ops import Concat, DepthToSpace, Gather, PadOp, Slice, SpaceToDepth
+from tinycompile.ir import Array, DType, Shape
+from tinycompile.ops import Concat, DepthToSpace, Gather, PadOp, Slice, SpaceToDepth, Unary
+from tinycompile.ops.unary import Step
 
 
 def normalized_axis(axis: int, rank: int) -> int:
@@ -38,7 +39,7 @@ def _identity(b: Builder, node: Node) -> None:
     b.bind(node.output, b.operand(node.inputs[0]))
 
 
-@importer("Cast", rule="to float32, float64 or float16 (which stay float32 here); labels to any integer type")
+@importer("Cast", rule="to float32, float64, float16 (all float32 here) or bool; labels to any integer type")
 def _cast(b: Builder, node: Node) -> None:
     _checked_cast(b, node, node.integer("to", 1))
 
@@ -54,6 +55,10 @@ def _checked_cast(b: Builder, node: Node, to: int) -> None:
     """Bind the node's output to its input, if the cast keeps its values."""
     x = b.tensor(node.inputs[0])
     kinds = INTEGER_TYPES if x.dtype is DType.INT32 else FLOAT_TYPES
+    if to == TensorProto.BOOL and x.dtype is DType.FLOAT32:
+        truth = (Step("not_equal", (0.0,)),)
+        b.bind(node.output, b.add(Unary, (x.name,), node.output, steps=truth))
+        return
     if to not in kinds:
         raise Rejected(f"casts {x.dtype.value} to {TensorProto.DataType.Name(to) if to in KNOWN_TYPES else to}")
     b.bind(node.output, x.name)
@@ -85,8 +90,9 @@ def _shape(b: Builder, node: Node) -> None:
     b.known[node.output] = np.array(shape[start:end], np.int64)
 
 
-@importer("ConstantOfShape", "Range", "NonZero", "Where", "Equal", "Less", "Greater", "Not", "And", "Or", "OneHot",
-          rule="only where its operands are constant, so that it folds")  # fmt: skip
+@importer(
+    "ConstantOfShape", "Range", "NonZero", "OneHot", rule="only where its operands are constant, so that it folds"
+)  # fmt: skip
 def _folds_only(b: Builder, node: Node) -> None:
     raise Rejected("its operands depend on the graph's input")
 
@@ -210,17 +216,31 @@ def _slice(b: Builder, node: Node) -> None:
 def _gather(b: Builder, node: Node) -> None:
     x = b.tensor(node.inputs[0])
     axis = normalized_axis(node.integer("axis", 0), len(x.shape))
+    b.bind(node.output, gathered(b, x.name, b.constant(node.inputs[1], "list of indices"), axis, node.output))
+
+
+@importer("GatherND", rule="constant indices into the first axis")
+def _gather_nd(b: Builder, node: Node) -> None:
+    x = b.tensor(node.inputs[0])
     indices = b.constant(node.inputs[1], "list of indices")
+    if node.integer("batch_dims") or indices.ndim < 1 or indices.shape[-1] != 1:
+        raise Rejected("it picks along more than the first axis")
+    b.bind(node.output, gathered(b, x.name, indices[..., 0], 0, node.output))
+
+
+def gathered(b: Builder, name: str, indices: Array, axis: int, output: str) -> str:
+    """The elements at constant indices along an axis, which becomes the axes of ``indices``."""
+    x = b.tensors[name]
     extent = x.shape[axis]
     if indices.size == 0 or indices.min() < -extent or indices.max() >= extent:
         raise Rejected(f"its indices leave the {extent} elements of axis {axis}")
     flat = tuple(int(i) % extent for i in indices.ravel())
     if flat == tuple(range(flat[0], flat[0] + len(flat))):
-        value = sliced(b, x.name, {axis: (flat[0], flat[-1] + 1, 1)}, node.output)
+        value = sliced(b, x.name, {axis: (flat[0], flat[-1] + 1, 1)}, output)
     else:
-        value = b.add(Gather, (x.name,), node.output, indices=flat, axis=axis)
+        value = b.add(Gather, (x.name,), output, indices=flat, axis=axis)
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
-    b.bind(node.output, b.reshape(value, shape, f"{node.output}/shape"))
+    return b.reshape(value, shape, f"{output}/shape")
 
 
 @importer("Pad", rule="constant pads, also negative ones; modes constant (one value), reflect and edge")

@@ -12,7 +12,7 @@ from tinycompile.frontends.onnx.movement import axes_of, normalized_axis
 from tinycompile.frontends.onnx.node import Node, Rejected
 from tinycompile.frontends.onnx.registry import importer
 from tinycompile.ir import DType
-from tinycompile.ops import ArgMax, AveragePool2D, InstanceNorm, LogSoftmax, MaxPool2D, Reduce, Softmax, Unary
+from tinycompile.ops import ArgMax, AveragePool2D, LogSoftmax, MaxPool2D, Reduce, Softmax, Unary
 from tinycompile.ops.unary import Step
 
 
@@ -137,14 +137,3 @@ def _arg_max(b: Builder, node: Node) -> None:
     shape = tuple(1 if i == axis else d for i, d in enumerate(x.shape))
     short = shape if keep else tuple(d for i, d in enumerate(x.shape) if i != axis) or (1,)
     b.bind(node.output, b.reshape(y, short, f"{node.output}/shape"))
-
-
-@importer("InstanceNormalization", rule="signals and images, constant scale and bias")
-def _instance_norm(b: Builder, node: Node) -> None:
-    shape = b.shape(node.inputs[0])
-    if len(shape) not in (3, 4):
-        raise Rejected(f"its input {shape} is no signal and no image")
-    image = to_image(b, b.operand(node.inputs[0]))
-    parameters = [b.put(n, b.constant(n, "parameter").astype(np.float32).reshape(-1)) for n in node.inputs[1:3]]
-    y = b.add(InstanceNorm, (image, *parameters), node.output, epsilon=node.real("epsilon", 1e-5))
-    b.bind(node.output, from_image(b, y, len(shape), node.output))
