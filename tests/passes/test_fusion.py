@@ -209,7 +209,7 @@ def test_other_products_are_left_alone() -> None:
     g = GraphBuilder((1, 500), (1, 500))
     a = g.add(Mul, "x0", g.add(Unary, "x0", steps=(Step("tanh"),)))
     b = g.add(Mul, "x1", g.add(Unary, "x0", steps=(Step("sigmoid"),)))
-    assert kinds(applied(match_functions, g.build(a, b))) == ["Unary", "Mul", "Unary", "Mul"]
+    assert sorted(kinds(applied(match_functions, g.build(a, b)))) == ["Mul", "Mul", "Unary", "Unary"]
 
 
 def test_named_functions_differ_on_the_grid() -> None:
