@@ -34,7 +34,7 @@ def _margins(b: Builder, node: Node, rank: int) -> tuple[Shape, Shape]:
     return (0, *pairs[::2], *rest), (0, *pairs[1::2], *rest)
 
 
-@importer("SPACE_TO_BATCH_ND", rule="before convolutions, as the converter writes dilation; constant block and paddings")
+@importer("SPACE_TO_BATCH_ND", rule="before convolutions, where it means dilation; constant block and paddings")
 def _space_to_batch(b: Builder, node: Node) -> None:
     x = b.tensor(node.input(0))
     block = _block(b, node, len(x.shape))
