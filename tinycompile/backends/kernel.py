@@ -32,6 +32,8 @@ class Kernel:
     ``arguments`` are the C parameters after the pointers, from the vocabulary ``out_h out_w out_pitch``,
     ``in0_h in0_w in0_pitch`` (``in1_`` and so on; numbered over the activation inputs), ``pad_top pad_left``:
     what changes from one window of the op to another. All else is a constant of the generated function.
+    ``in0_turn in0_ring`` are for kernels that read several rows at a time: from row ``in0_turn`` on, rows lie
+    ``in0_ring`` elements lower than their pitch says (0 where the rows are in no ring, a literal in the call).
     """
 
     name: str

@@ -18,7 +18,7 @@ from tinycompile.ir import Graph, Op, Window
 from tinycompile.schedule.candidate import Candidate, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.stages import Stage, members, staged, whole
+from tinycompile.schedule.stages import Stage, Streams, members, staged, streamed, whole
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
@@ -39,7 +39,7 @@ class Goal:
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
-    stage: Stage | None = None
+    stage: Stage | Streams | None = None
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
@@ -101,12 +101,14 @@ class _Search:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _forced(graph: Graph, board: Board, stage: Stage) -> list[Candidate]:
+def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidate]:
     """The candidates with the stage that the caller asked for; UsageError where there are none."""
-    found = _staged(graph, board, stage)
+    runs = streamed(graph, stage) if isinstance(stage, Streams) else staged(graph, stage)
+    found = variants(graph, runs, board, stage) if runs is not None else []
     if not found:
+        kind = "rows" if isinstance(stage, Streams) else "patches"
         raise UsageError(
-            f"{stage}: these ops cannot be computed in patches",
+            f"{stage}: these ops cannot be computed in {kind}",
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
@@ -116,7 +118,7 @@ def _forced(graph: Graph, board: Board, stage: Stage) -> list[Candidate]:
 def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
     """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
     for probe in probes:
-        assert probe.stage is not None
+        assert isinstance(probe.stage, Stage)
         for kind in GRIDS:
             stages = (replace(probe.stage, grid=grid) for grid in kind)
             found = (_fitting(probe.graph, board, stage, available) for stage in stages)
@@ -162,12 +164,12 @@ def _staged(graph: Graph, board: Board, stage: Stage, *, probe: bool = False) ->
 def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) -> DoesNotFit:
     """The error that carries the nearest miss: the least that was tried, or the finest of the best stages."""
     layers = search.missed[0]
-    finest = [c for probe in probes[:1] if probe.stage for c in _staged(layers.graph, board, probe.stage)]
+    finest = [c for probe in probes[:1] if isinstance(probe.stage, Stage) for c in _staged(layers.graph, board, probe.stage)]
     nearest = min([*search.missed, *finest], key=lambda c: c.bound)
     needed = nearest.placement.height
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]
     tried = "a smaller input or fewer channels"
-    if nearest.stage:
+    if isinstance(nearest.stage, Stage):
         tried = f"{replace(nearest.stage, until=_short(nearest.stage.until))} would need {needed:,} bytes"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(

@@ -6,6 +6,7 @@ A wrong lifetime, overlap or window shows here before any C exists.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -27,7 +28,7 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     for call in program.unrolled():
         io = call.io(graph)
         views = iter(call.inputs)
-        arrays = [t.data if t.data is not None else window(memory, next(views), t.dtype) for t in io.inputs]
+        arrays = [t.data if t.data is not None else rows(memory, next(views), t.dtype) for t in io.inputs]
         result = call.op.run(io, *arrays)
         if call.scratch is not None:
             size = call.kernel.scratch(call.op, io)
@@ -36,8 +37,22 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
 
 
+def rows(memory: Array, view: View, dtype: DType) -> Array:
+    """What ``window`` shows; a copy where the view is in two parts of a ring."""
+    if not view.wraps:
+        return window(memory, view, dtype)
+    _, height, width, channels = view.shape
+    first = replace(view, shape=(1, view.turn, width, channels))
+    start = view.offset - view.slot * view.pitch
+    rest = replace(view, offset=start, shape=(1, height - view.turn, width, channels), slot=0)
+    return np.concatenate([window(memory, first, dtype), rows(memory, rest, dtype)], axis=1)
+
+
 def window(memory: Array, view: View, dtype: DType) -> Array:
-    """The array that a view shows of the arena; IndexError-free: a view outside the arena raises ValueError."""
+    """The array that a view shows of the arena; IndexError-free: a view outside the arena raises ValueError.
+
+    The view must not be in two parts of a ring (see ``rows``).
+    """
     element = dtype.size
     rows, columns = view.hw
     last = view.offset + (rows - 1) * view.pitch + columns * view.shape[-1] * element

@@ -22,7 +22,9 @@ BLOCK = 4
 MAX_TAPS = 128
 """Largest depthwise kernel whose tap pointers go on the stack: 512 bytes on a 32-bit core."""
 
-WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+WINDOW = (
+    "out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "in0_turn", "in0_ring", "pad_top", "pad_left",
+)  # fmt: skip
 UNPADDED = ("out_h", "out_w", "out_pitch", "in0_pitch")
 
 

@@ -13,7 +13,9 @@ from tinycompile.numerics import Requantizer
 from tinycompile.ops.average_pool_2d import AveragePool2D
 from tinycompile.ops.max_pool_2d import MaxPool2D
 
-WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+WINDOW = (
+    "out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "in0_turn", "in0_ring", "pad_top", "pad_left",
+)  # fmt: skip
 
 
 def _requantizers(op: AveragePool2D, io: IO) -> dict[int, Requantizer]:

@@ -1,0 +1,188 @@
+"""Streamed stages: the ops of a stage take turns, row by row, and keep only the rows that are still needed.
+
+The last op asks for its rows from top to bottom; an op that is asked for a row first asks the ops before it
+for the rows that its window covers and that nobody has made yet. So every row is made once and as late as
+possible. Running through these calls once shows how many rows of a tensor are needed at the same time: that
+many row slots, used in turn, are its ring. It also shows which rows of the stage's inputs are read for the
+last time when, and so how far into them the rings and the output may reach (``lags``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from tinycompile.ir import IO, Array, Cut, Graph, Op, Tensor, Window
+
+Pair2 = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class RowOp:
+    """An op of a stage, and for each row of its output the op that makes it and the windows that it reads."""
+
+    op: Op
+    io: IO
+    cuts: tuple[Cut, ...]
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Cut, IO], ...]:
+        """Each different way to make a row: the op, the extents of what it reads (in place of windows), the row."""
+        found: dict[object, tuple[Cut, IO]] = {}
+        for y, cut in enumerate(self.cuts):
+            found.setdefault(self.kind(y), (cut, self.row_io(y)))
+        return tuple(found.values())
+
+    def kind(self, y: int) -> object:
+        """Equal for rows that are made in the same way."""
+        return self.cuts[y].op, tuple(w and (w.height, w.width) for w in self.cuts[y].windows)
+
+    def row_io(self, y: int) -> IO:
+        """The tensors with the extents of row ``y`` and of the windows that it is made from."""
+        pairs = zip(self.io.inputs, self.cuts[y].windows, strict=True)
+        inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
+        return replace(self.io, inputs=inputs, out=_part(self.io.out, Window(y, 0, 1, self.io.out.hw[1])))
+
+    def reads(self, y: int) -> tuple[tuple[str, Window | None], ...]:
+        """The activations that row ``y`` is made from, and the part of each; None: all of it."""
+        pairs = zip(self.io.inputs, self.cuts[y].windows, strict=True)
+        return tuple((t.name, window) for t, window in pairs if t.data is None)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A stage as calls that make one row each, in order."""
+
+    ops: tuple[RowOp, ...]
+    calls: tuple[tuple[int, int], ...]
+    """(index of the op, row of its output)."""
+    slots: Mapping[str, int]
+    """The rows of each tensor inside the stage that exist at the same time."""
+    lags: Mapping[Pair2, int]
+    """By (what is written, what is read from outside): bytes by which the first must start below the other."""
+
+
+RowOps = Callable[[Op], RowOp | None]
+
+
+def row_op(graph: Graph, op: Op) -> RowOp | None:
+    """The op row by row; None where it cannot be cut into rows."""
+    io = graph.io(op)
+    if op.alias or not _is_image(io.out):
+        return None
+    height, width = io.out.hw
+    cuts = tuple(op.restrict(io, Window(y, 0, 1, width)) for y in range(height))
+    found = tuple(cut for cut in cuts if cut is not None)
+    return RowOp(op, io, found) if len(found) == height else None
+
+
+def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None) -> Rows | None:
+    """The stage ``ops``, in a valid order, row by row; None where an op cannot be cut so. ``cut`` may remember."""
+    found = [cut(op) if cut is not None else row_op(graph, op) for op in ops]
+    parts = tuple(part for part in found if part is not None)
+    if len(parts) < len(ops) or not parts:
+        return None
+    made = {op.output: i for i, op in enumerate(ops)}
+    if any(window is None and name in made for part in parts for name, window in part.reads(0)):
+        return None
+    calls = _Demand(parts, made).run()
+    last = _last_reads(graph, parts, calls)
+    inside = [part.io.out for part in parts[:-1]]
+    slots = {t.name: _ring(t, calls, made[t.name], last[t.name]) for t in inside if t.name in last}
+    return Rows(parts, calls, slots, _lags(graph, parts, calls, made, slots, last))
+
+
+class _Demand:
+    """Every row as late as possible."""
+
+    def __init__(self, parts: tuple[RowOp, ...], made: Mapping[str, int]) -> None:
+        self.parts, self.made = parts, made
+        self.done = [0] * len(parts)
+        self.calls: list[tuple[int, int]] = []
+
+    def run(self) -> tuple[tuple[int, int], ...]:
+        """All rows of the last op, and what they need."""
+        for _ in self.parts[-1].cuts:
+            self.next_row(len(self.parts) - 1)
+        return tuple(self.calls)
+
+    def next_row(self, index: int) -> None:
+        y = self.done[index]
+        for name, window in self.parts[index].reads(y):
+            source = self.made.get(name)
+            while source is not None and window is not None and self.done[source] < window.bottom:
+                self.next_row(source)
+        self.calls.append((index, y))
+        self.done[index] = y + 1
+
+
+def _last_reads(graph: Graph, parts: Sequence[RowOp], calls: Sequence[tuple[int, int]]) -> dict[str, Array]:
+    """For each image that is read, int64[rows]: the last call that reads the row, or -1."""
+    found: dict[str, Array] = {}
+    for step, (index, y) in enumerate(calls):
+        for name, window in parts[index].reads(y):
+            tensor = graph.tensors[name]
+            if not _is_image(tensor):
+                continue
+            rows = found.setdefault(name, np.full(tensor.hw[0], -1, np.int64))
+            rows[slice(None) if window is None else slice(window.top, window.bottom)] = step
+    return found
+
+
+def _first_needed(last: Array, count: int) -> Array:
+    """int64[count]: the first row that call c or a later one still reads; the number of rows, if none."""
+    first = np.full(count, len(last), np.int64)
+    for y in range(len(last) - 1, -1, -1):
+        if last[y] >= 0:
+            first[last[y]] = y if first[last[y]] > y else first[last[y]]
+    return np.asarray(np.minimum.accumulate(first[::-1])[::-1])
+
+
+def _writes(calls: Sequence[tuple[int, int]], index: int) -> list[int]:
+    """The calls that make rows 0, 1, 2 ... of an op's output."""
+    return [step for step, (i, _) in enumerate(calls) if i == index]
+
+
+def _ring(tensor: Tensor, calls: Sequence[tuple[int, int]], index: int, last: Array) -> int:
+    """Rows between the oldest that is still needed and the newest, at most."""
+    first = _first_needed(last, len(calls))
+    return max([1, *(y - int(first[step]) + 1 for y, step in enumerate(_writes(calls, index)))])
+
+
+def _lags(
+    graph: Graph,
+    parts: Sequence[RowOp],
+    calls: Sequence[tuple[int, int]],
+    made: Mapping[str, int],
+    slots: Mapping[str, int],
+    last: Mapping[str, Array],
+) -> dict[Pair2, int]:
+    """Row k of what is written ends, when it is first written, at or below the rows of the input still needed."""
+    found: dict[Pair2, int] = {}
+    for above in (name for name in last if name not in made):
+        row = _row_bytes(graph.tensors[above])
+        needed = _first_needed(last[above], len(calls)) * row
+        for part in parts:
+            steps = _writes(calls, made[part.op.output])[: slots.get(part.op.output)]
+            if not steps:
+                continue
+            size = _row_bytes(part.io.out)
+            ends = np.arange(1, len(steps) + 1) * size
+            found[part.op.output, above] = int((ends - needed[steps]).max())
+    return found
+
+
+def _part(tensor: Tensor, window: Window) -> Tensor:
+    """A tensor with the extents of one of its windows."""
+    return tensor.like(shape=(1, window.height, window.width, tensor.channels))
+
+
+def _row_bytes(tensor: Tensor) -> int:
+    return tensor.nbytes // tensor.hw[0]
+
+
+def _is_image(tensor: Tensor) -> bool:
+    return len(tensor.shape) == 4 and tensor.shape[0] == 1
