@@ -97,7 +97,7 @@ class _Frame:
         """A window of a tensor: in its ring inside the stage, in the whole tensor outside."""
         if window is None:
             return self.view(name)
-        tensor, offset = self.graph.tensors[name], self.offsets[self.roots[name]]
+        tensor, offset = self.graph.tensors[name], self.offsets[rows.buffers.get(name) or self.roots[name]]
         slots = rows.slots.get(name, 0)
         if slots in (0, tensor.hw[0]):
             return part_view(tensor, offset, Window.whole(tensor.hw), window)

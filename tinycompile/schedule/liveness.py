@@ -134,8 +134,8 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
     """What exists only while a run runs: scratch, and the patches of what is inside a stage."""
     if run.rows is not None:
-        for name, slots in run.rows.slots.items():
-            yield Use(name, slots * graph.tensors[name].nbytes // graph.tensors[name].hw[0], step)
+        for name, size in run.rows.ring_bytes.items():
+            yield Use(name, size, step)
     for index, op in enumerate(run.ops):
         scratch = scratch_bytes(graph, run, index, kernels[op.name])
         if scratch:

@@ -48,8 +48,13 @@ class RowOp:
 
     def reads(self, y: int) -> tuple[tuple[str, Window | None], ...]:
         """The activations that row ``y`` is made from, and the part of each; None: all of it."""
-        pairs = zip(self.io.inputs, self.cuts[y].windows, strict=True)
-        return tuple((t.name, window) for t, window in pairs if t.data is None)
+        return self._reads[y]
+
+    @cached_property
+    def _reads(self) -> tuple[tuple[tuple[str, Window | None], ...], ...]:
+        names = [t.name for t in self.io.inputs if t.data is None]
+        which = [i for i, t in enumerate(self.io.inputs) if t.data is None]
+        return tuple(tuple(zip(names, (cut.windows[i] for i in which), strict=True)) for cut in self.cuts)
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,20 @@ class Rows:
     """(index of the op, row of its output)."""
     slots: Mapping[str, int]
     """The rows of each tensor inside the stage that exist at the same time."""
+    buffers: Mapping[str, str]
+    """The buffer of each tensor inside; tensors whose rows are never alive together share one."""
     lags: Mapping[Pair2, int]
-    """By (what is written, what is read from outside): bytes by which the first must start below the other."""
+    """By (buffer or output, what is read from outside): bytes by which the first must start below the other."""
+
+    @property
+    def ring_bytes(self) -> dict[str, int]:
+        """Bytes of each buffer."""
+        tensors = {part.io.out.name: part.io.out for part in self.ops}
+        found: dict[str, int] = {}
+        for name, slots in self.slots.items():
+            buffer = self.buffers[name]
+            found[buffer] = max(found.get(buffer, 0), slots * _row_bytes(tensors[name]))
+        return found
 
 
 RowOps = Callable[[Op], RowOp | None]
@@ -92,7 +109,8 @@ def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None) -> Rows 
     last = _last_reads(graph, parts, calls)
     inside = [part.io.out for part in parts[:-1]]
     slots = {t.name: _ring(t, calls, made[t.name], last[t.name]) for t in inside if t.name in last}
-    return Rows(parts, calls, slots, _lags(graph, parts, calls, made, slots, last))
+    buffers = _shared(parts, calls, slots, last)
+    return Rows(parts, calls, slots, buffers, _lags(graph, parts, calls, slots, buffers, last))
 
 
 class _Demand:
@@ -152,26 +170,59 @@ def _ring(tensor: Tensor, calls: Sequence[tuple[int, int]], index: int, last: Ar
     return max([1, *(y - int(first[step]) + 1 for y, step in enumerate(_writes(calls, index)))])
 
 
+def _shared(
+    parts: Sequence[RowOp], calls: Sequence[tuple[int, int]], slots: Mapping[str, int], last: Mapping[str, Array]
+) -> dict[str, str]:
+    """A buffer for each ring, largest first: the smallest one that no row is alive in at the same time, or its own."""
+    found: dict[str, str] = {}
+    groups: list[tuple[str, Array]] = []
+    size = {part.io.out.name: slots.get(part.io.out.name, 0) * _row_bytes(part.io.out) for part in parts}
+    index = {part.io.out.name: i for i, part in enumerate(parts)}
+    for name in sorted(slots, key=lambda n: -size[n]):
+        alive = _alive(_writes(calls, index[name]), last[name], len(calls))
+        for i, (leader, busy) in reversed(list(enumerate(groups))):
+            if not (alive & busy).any():
+                groups[i] = leader, alive | busy
+                found[name] = leader
+                break
+        else:
+            groups.append((name, alive))
+            found[name] = name
+    return found
+
+
+def _alive(writes: Sequence[int], last: Array, count: int) -> Array:
+    """bool[count]: the calls before or in which a row is made and in or after which it is read."""
+    change = np.zeros(count + 1, np.int64)
+    for y, step in enumerate(writes):
+        change[step] += 1
+        change[max(int(last[y]), step) + 1] -= 1
+    return np.asarray(np.cumsum(change)[:count] > 0)
+
+
 def _lags(
     graph: Graph,
     parts: Sequence[RowOp],
     calls: Sequence[tuple[int, int]],
-    made: Mapping[str, int],
     slots: Mapping[str, int],
+    buffers: Mapping[str, str],
     last: Mapping[str, Array],
 ) -> dict[Pair2, int]:
     """Row k of what is written ends, when it is first written, at or below the rows of the input still needed."""
     found: dict[Pair2, int] = {}
-    for above in (name for name in last if name not in made):
+    outputs = {part.op.output for part in parts}
+    for above in (name for name in last if name not in outputs):
         row = _row_bytes(graph.tensors[above])
         needed = _first_needed(last[above], len(calls)) * row
-        for part in parts:
-            steps = _writes(calls, made[part.op.output])[: slots.get(part.op.output)]
+        for index, part in enumerate(parts):
+            steps = _writes(calls, index)[: slots.get(part.op.output)]
             if not steps:
                 continue
             size = _row_bytes(part.io.out)
             ends = np.arange(1, len(steps) + 1) * size
-            found[part.op.output, above] = int((ends - needed[steps]).max())
+            pair = buffers.get(part.op.output, part.op.output), above
+            lag = int((ends - needed[steps]).max())
+            found[pair] = max(lag, found.get(pair, lag))
     return found
 
 

@@ -17,6 +17,7 @@ from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
 from tinycompile.schedule.candidate import Candidate, variants
 from tinycompile.schedule.liveness import roots
+from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.stages import Stage, Streams, members, staged, streamed, whole
 
@@ -60,6 +61,8 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
         search.consider(_forced(graph, board, goal.stage))
     else:
         search.consider(variants(graph, whole(graph), board))
+        if search.best is None or goal.least == "sram":
+            search.consider(_streamed(graph, board, search))
         if search.best is None or goal.least == "sram":
             probes = _probes(graph, board)
             search.consider(_patched(probes, board, goal, available))
@@ -113,6 +116,16 @@ def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidat
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
     return found
+
+
+def _streamed(graph: Graph, board: Board, search: _Search) -> Iterator[Candidate]:
+    """The candidates with streamed stages that may fit, and take less than the best so far."""
+    layers = search.best or search.missed[0]
+    most = min(search.available, layers.placement.height)
+    paths = Paths(graph, layers.kernels, most)
+    for streams in paths.best():
+        runs = streamed(graph, streams, paths.row_op)
+        yield from variants(graph, runs, board, streams) if runs is not None else ()
 
 
 def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
