@@ -8,7 +8,7 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import Kernels, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Call, Loop, Program, Span, Stream, View
+from tinycompile.schedule.program import Call, Loop, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Patch, Run
 
@@ -77,17 +77,18 @@ class _Frame:
             if self.graph.tensors[name].data is None
         )
         output = self.window(run, patch, op.output, patch.windows[op.output])
-        return Call(op, self.kernels[op.name], inputs, output, self.scratch(op, run))
+        return Call(op, self.kernels[op.name], inputs, output, self.scratch(run.ops[index], run))
 
     def row(self, run: Run, rows: Rows, index: int, y: int) -> Call:
         """One row of one op of a streamed stage."""
         part = rows.ops[index]
         op, out = part.cuts[y].op, part.io.out
         inputs = tuple(self.rows(rows, name, window) for name, window in part.reads(y))
-        output = self.rows(rows, out.name, Window(y, 0, 1, out.hw[1]))
+        output = self.rows(rows, out.name, part.window(y))
         kernel = self.kernels[op.name]
-        scratch = self.scratch(op, run) if kernel.scratch(op, part.row_io(y)) else None
-        return Call(op, kernel, inputs, output, scratch)
+        scratch = self.scratch(part.op, run) if kernel.scratch(op, part.row_io(y)) else None
+        taken = Part(y == 0, y == len(part.cuts) - 1) if part.folds else None
+        return Call(op, kernel, inputs, output, scratch, taken)
 
     def scratch(self, op: Op, run: Run) -> int | None:
         """The offset of an op's scratch, if it has any."""

@@ -87,6 +87,20 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Str
     return [_candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
 
 
+def folding(graph: Graph, board: Board) -> Kernels:
+    """For the ops that can take in their input a few rows at a time, the first kernel that does."""
+    found = {}
+    for op in (op for op in graph.ops if not op.alias and op.fold(graph.io(op)) is not None):
+        row = next(filter(_takes_parts, candidates(op, graph.io(op), board.features)), None)
+        if row is not None:
+            found[op.name] = row
+    return found
+
+
+def _takes_parts(kernel: Kernel) -> bool:
+    return "in0_last" in kernel.arguments
+
+
 def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | Streams | None) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
     return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
@@ -122,6 +136,8 @@ def _rows_for_windows(rows: Sequence[Kernel], graph: Graph, run: Run, index: int
 
 def _rows_for_rows(kernels: Sequence[Kernel], part: RowOp, rows: Rows) -> tuple[Kernel, ...]:
     """The kernels that are told pitches, and turns of the rings of which they read several rows at once."""
+    if part.folds:
+        return tuple(kernel for kernel in kernels if _takes_parts(kernel))
     images = [(i, t) for i, t in enumerate(part.io.activations) if len(t.shape) == 4]
     needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
     for i, tensor in images:

@@ -15,7 +15,7 @@ from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
-from tinycompile.schedule.rows import Rows
+from tinycompile.schedule.rows import Rows, state_name
 from tinycompile.schedule.stages import Patch, Run
 
 ARENA_ALIGN = 16
@@ -60,8 +60,11 @@ def roots(graph: Graph) -> dict[str, str]:
 
 
 def scratch_name(op: Op, run: Run) -> str:
-    """The name of an op's scratch buffer; a streamed stage has one for all its ops."""
-    return f"scratch of {op.name if run.rows is None else run.output}"
+    """The name of an op's scratch buffer; a streamed stage has one for all its ops but those that fold."""
+    if run.rows is None:
+        return f"scratch of {op.name}"
+    part = run.rows.ops[run.ops.index(op)]
+    return state_name(op) if part.folds else f"scratch of {run.output}"
 
 
 def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
@@ -70,8 +73,8 @@ def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
     size = kernel.scratch(op, graph.io(op))
     if size == 0:
         return size
-    if run.rows is not None:
-        return max(1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.ops[index].kinds))
+    if run.rows is not None and not run.rows.ops[index].folds:
+        return max([1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.ops[index].kinds)])
     if not run.patches:
         return size
     return max(1, *(kernel.scratch(p.ops[index], p.ios[index]) for p in run.patches))

@@ -32,10 +32,14 @@ class Segment:
 
 
 class Paths:
-    """The segments of a graph, with ``kernels`` for its ops; none is larger than ``most`` bytes."""
+    """The segments of a graph of at most ``most`` bytes, with ``kernels`` for its ops.
 
-    def __init__(self, graph: Graph, kernels: Kernels, most: int) -> None:
+    ``folding`` are the kernels that streamed stages use instead, for ops that fold.
+    """
+
+    def __init__(self, graph: Graph, kernels: Kernels, folding: Kernels, most: int) -> None:
         self.graph, self.kernels, self.most = graph, kernels, most
+        self.in_rows = {**kernels, **folding}
         self.parts: dict[str, RowOp | None] = {}
         self.points = _points(graph)
         layers = [self._layers(a, b) for a, b in zip(self.points, sorted(self.points)[1:], strict=False)]
@@ -81,7 +85,7 @@ class Paths:
 
     def _layers(self, start: int, stop: int) -> Segment:
         runs = [Run((op,)) for op in self.graph.ops[start:stop]]
-        return Segment(start, stop, self._bytes(start, stop, runs))
+        return Segment(start, stop, self._bytes(start, stop, runs, self.kernels))
 
     def _streams(self) -> Iterator[Segment]:
         """All streamed stages of two ops or more; longer ones hold no fewer rows than shorter ones."""
@@ -95,7 +99,7 @@ class Paths:
                     if any(self.row_op(op) is None for op in ops):
                         break
                     continue
-                found = Segment(start, stop, self._bytes(start, stop, [Run(ops, rows=rows)]), len(rows.calls))
+                found = Segment(start, stop, self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows), len(rows.calls))
                 yield found
                 if sum(rows.ring_bytes.values()) > self.most:
                     break
@@ -106,13 +110,13 @@ class Paths:
         last = self.graph.ops[stop - 1].output
         return crossing == last if crossing is not None else self.graph.outputs == (last,)
 
-    def _bytes(self, start: int, stop: int, runs: Sequence[Run]) -> int:
+    def _bytes(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> int:
         """Lower bound of the arena of a segment by itself."""
         graph, first, last = self.graph, self.points[start], self.points.get(stop)
         inputs = graph.inputs if first is None else (first,)
         outputs = graph.outputs if last is None else (last,)
         part = Graph(graph.name, inputs, outputs, graph.ops[start:stop], graph.tensors, graph.rounding)
-        return lower_bound(problem(part, runs, self.kernels))
+        return lower_bound(problem(part, runs, kernels))
 
 
 def _points(graph: Graph) -> Mapping[int, str | None]:

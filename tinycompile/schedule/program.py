@@ -56,6 +56,14 @@ class View:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A call that only takes in some rows of its first input (``Op.fold``), perhaps the first or the last ones."""
+
+    starts: bool
+    ends: bool
+
+
+@dataclass(frozen=True)
 class Call:
     """One execution of a kernel. ``op`` may be a restricted op: it keeps its original's name.
 
@@ -68,6 +76,8 @@ class Call:
     output: View
     scratch: int | None = None
     """Byte offset of the scratch buffer in the arena; None where the kernel needs none."""
+    part: Part | None = None
+    """Set where the op takes in its input over several calls; scratch then lasts from the first to the last."""
 
     def io(self, graph: Graph) -> IO:
         """The op's tensors with the extents of this call's windows."""

@@ -18,36 +18,51 @@ import numpy as np
 from tinycompile.ir import IO, Array, Cut, Graph, Op, Tensor, Window
 
 Pair2 = tuple[str, str]
+STATE = 4
+"""Bytes a channel of what an op that folds has taken in."""
 
 
 @dataclass(frozen=True)
 class RowOp:
-    """An op of a stage, and for each row of its output the op that makes it and the windows that it reads."""
+    """An op of a stage, and for each of its calls the op with the windows that it then reads.
+
+    A call makes a row of the output; where the op ``folds``, it takes in a row of the input, and the last call
+    makes the only row.
+    """
 
     op: Op
     io: IO
     cuts: tuple[Cut, ...]
+    folds: bool = False
+
+    def made(self, calls: int) -> int:
+        """Rows of the output that exist after so many calls."""
+        return calls // len(self.cuts) if self.folds else calls
+
+    def window(self, y: int) -> Window:
+        """The row of the output that call ``y`` makes, or helps to make."""
+        return Window(0 if self.folds else y, 0, 1, self.io.out.hw[1])
 
     @cached_property
     def kinds(self) -> tuple[tuple[Cut, IO], ...]:
-        """Each different way to make a row: the op, the extents of what it reads (in place of windows), the row."""
+        """A call of each different kind: the restricted op and the extents of its windows."""
         found: dict[object, tuple[Cut, IO]] = {}
         for y, cut in enumerate(self.cuts):
             found.setdefault(self.kind(y), (cut, self.row_io(y)))
         return tuple(found.values())
 
     def kind(self, y: int) -> object:
-        """Equal for rows that are made in the same way."""
+        """Equal for calls that cost the same."""
         return self.cuts[y].op, tuple(w and (w.height, w.width) for w in self.cuts[y].windows)
 
     def row_io(self, y: int) -> IO:
-        """The tensors with the extents of row ``y`` and of the windows that it is made from."""
+        """The tensors with the extents of the windows of call ``y``."""
         pairs = zip(self.io.inputs, self.cuts[y].windows, strict=True)
         inputs = tuple(t if w is None or t.data is not None else _part(t, w) for t, w in pairs)
-        return replace(self.io, inputs=inputs, out=_part(self.io.out, Window(y, 0, 1, self.io.out.hw[1])))
+        return replace(self.io, inputs=inputs, out=_part(self.io.out, self.window(y)))
 
     def reads(self, y: int) -> tuple[tuple[str, Window | None], ...]:
-        """The activations that row ``y`` is made from, and the part of each; None: all of it."""
+        """The activations that call ``y`` reads, and the part of each; None: all of it."""
         return self._reads[y]
 
     @cached_property
@@ -59,11 +74,11 @@ class RowOp:
 
 @dataclass(frozen=True)
 class Rows:
-    """A stage as calls that make one row each, in order."""
+    """A stage as calls in order."""
 
     ops: tuple[RowOp, ...]
     calls: tuple[tuple[int, int], ...]
-    """(index of the op, row of its output)."""
+    """(index of the op, which of its calls)."""
     slots: Mapping[str, int]
     """The rows of each tensor inside the stage that exist at the same time."""
     buffers: Mapping[str, str]
@@ -90,6 +105,9 @@ def row_op(graph: Graph, op: Op) -> RowOp | None:
     io = graph.io(op)
     if op.alias or not _is_image(io.out):
         return None
+    folded = op.fold(io)
+    if folded is not None:
+        return RowOp(op, io, folded, folds=True)
     height, width = io.out.hw
     cuts = tuple(op.restrict(io, Window(y, 0, 1, width)) for y in range(height))
     found = tuple(cut for cut in cuts if cut is not None)
@@ -108,7 +126,8 @@ def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None) -> Rows 
     calls = _Demand(parts, made).run()
     last = _last_reads(graph, parts, calls)
     inside = [part.io.out for part in parts[:-1]]
-    slots = {t.name: _ring(t, calls, made[t.name], last[t.name]) for t in inside if t.name in last}
+    writes = [_writes(parts, calls, i) for i in range(len(parts))]
+    slots = {t.name: _ring(writes[made[t.name]], last[t.name], len(calls)) for t in inside if t.name in last}
     buffers = _shared(parts, calls, slots, last)
     return Rows(parts, calls, slots, buffers, _lags(graph, parts, calls, slots, buffers, last))
 
@@ -124,17 +143,20 @@ class _Demand:
     def run(self) -> tuple[tuple[int, int], ...]:
         """All rows of the last op, and what they need."""
         for _ in self.parts[-1].cuts:
-            self.next_row(len(self.parts) - 1)
+            self.next(len(self.parts) - 1)
         return tuple(self.calls)
 
-    def next_row(self, index: int) -> None:
+    def next(self, index: int) -> None:
         y = self.done[index]
         for name, window in self.parts[index].reads(y):
             source = self.made.get(name)
-            while source is not None and window is not None and self.done[source] < window.bottom:
-                self.next_row(source)
+            while source is not None and window is not None and self.rows(source) < window.bottom:
+                self.next(source)
         self.calls.append((index, y))
         self.done[index] = y + 1
+
+    def rows(self, index: int) -> int:
+        return self.parts[index].made(self.done[index])
 
 
 def _last_reads(graph: Graph, parts: Sequence[RowOp], calls: Sequence[tuple[int, int]]) -> dict[str, Array]:
@@ -159,15 +181,16 @@ def _first_needed(last: Array, count: int) -> Array:
     return np.asarray(np.minimum.accumulate(first[::-1])[::-1])
 
 
-def _writes(calls: Sequence[tuple[int, int]], index: int) -> list[int]:
+def _writes(parts: Sequence[RowOp], calls: Sequence[tuple[int, int]], index: int) -> list[int]:
     """The calls that make rows 0, 1, 2 ... of an op's output."""
-    return [step for step, (i, _) in enumerate(calls) if i == index]
+    part = parts[index]
+    return [step for step, (i, y) in enumerate(calls) if i == index and part.made(y + 1) > part.made(y)]
 
 
-def _ring(tensor: Tensor, calls: Sequence[tuple[int, int]], index: int, last: Array) -> int:
+def _ring(writes: Sequence[int], last: Array, count: int) -> int:
     """Rows between the oldest that is still needed and the newest, at most."""
-    first = _first_needed(last, len(calls))
-    return max([1, *(y - int(first[step]) + 1 for y, step in enumerate(_writes(calls, index)))])
+    first = _first_needed(last, count)
+    return max([1, *(y - int(first[step]) + 1 for y, step in enumerate(writes))])
 
 
 def _shared(
@@ -179,7 +202,7 @@ def _shared(
     size = {part.io.out.name: slots.get(part.io.out.name, 0) * _row_bytes(part.io.out) for part in parts}
     index = {part.io.out.name: i for i, part in enumerate(parts)}
     for name in sorted(slots, key=lambda n: -size[n]):
-        alive = _alive(_writes(calls, index[name]), last[name], len(calls))
+        alive = _alive(_writes(parts, calls, index[name]), last[name], len(calls))
         for i, (leader, busy) in reversed(list(enumerate(groups))):
             if not (alive & busy).any():
                 groups[i] = leader, alive | busy
@@ -215,7 +238,7 @@ def _lags(
         row = _row_bytes(graph.tensors[above])
         needed = _first_needed(last[above], len(calls)) * row
         for index, part in enumerate(parts):
-            steps = _writes(calls, index)[: slots.get(part.op.output)]
+            steps = _writes(parts, calls, index)[: slots.get(part.op.output)]
             if not steps:
                 continue
             size = _row_bytes(part.io.out)
@@ -223,12 +246,20 @@ def _lags(
             pair = buffers.get(part.op.output, part.op.output), above
             lag = int((ends - needed[steps]).max())
             found[pair] = max(lag, found.get(pair, lag))
+            if part.folds:
+                size = STATE * part.io.x.channels
+                found[state_name(part.op), above] = size - int(needed[calls.index((index, 0))])
     return found
 
 
 def _part(tensor: Tensor, window: Window) -> Tensor:
     """A tensor with the extents of one of its windows."""
     return tensor.like(shape=(1, window.height, window.width, tensor.channels))
+
+
+def state_name(op: Op) -> str:
+    """The buffer of what an op that folds has taken in so far."""
+    return f"sums of {op.name}"
 
 
 def _row_bytes(tensor: Tensor) -> int:

@@ -15,7 +15,7 @@ from typing import Literal
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
-from tinycompile.schedule.candidate import Candidate, variants
+from tinycompile.schedule.candidate import Candidate, folding, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.program import Program
@@ -122,7 +122,7 @@ def _streamed(graph: Graph, board: Board, search: _Search) -> Iterator[Candidate
     """The candidates with streamed stages that may fit, and take less than the best so far."""
     layers = search.best or search.missed[0]
     most = min(search.available, layers.placement.height)
-    paths = Paths(graph, layers.kernels, most)
+    paths = Paths(graph, layers.kernels, folding(graph, board), most)
     for streams in paths.best():
         runs = streamed(graph, streams, paths.row_op)
         yield from variants(graph, runs, board, streams) if runs is not None else ()

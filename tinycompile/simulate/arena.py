@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinycompile.ir import Array, DType
-from tinycompile.schedule.program import Program, View
+from tinycompile.ir import Array, DType, Graph, Op
+from tinycompile.schedule.program import Call, Program, View
 from tinycompile.simulate.reference import checked_inputs
 
 
@@ -25,16 +25,30 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     memory = np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
     for view, array in zip(program.inputs, checked_inputs(graph, inputs).values(), strict=True):
         window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
+    whole = {op.name: op for op in graph.ops}
     for call in program.unrolled():
         io = call.io(graph)
         views = iter(call.inputs)
         arrays = [t.data if t.data is not None else rows(memory, next(views), t.dtype) for t in io.inputs]
+        if call.part is not None:
+            _take_in(memory, call, whole[call.op.name], graph, arrays[0])
+            continue
         result = call.op.run(io, *arrays)
         if call.scratch is not None:
             size = call.kernel.scratch(call.op, io)
             memory[call.scratch : call.scratch + size] ^= 0xFF
         window(memory, call.output, io.out.dtype)[...] = result
     return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
+
+
+def _take_in(memory: Array, call: Call, op: Op, graph: Graph, rows: Array) -> None:
+    """One call of an op that folds; the sums stay in its scratch."""
+    assert call.part is not None and call.scratch is not None
+    io = graph.io(op)
+    state = memory[call.scratch : call.scratch + 4 * io.x.channels].view(np.int32)
+    state[...] = op.accumulate(io, np.zeros_like(state) if call.part.starts else state, rows)
+    if call.part.ends:
+        window(memory, call.output, io.out.dtype)[...] = op.finish(io, state)
 
 
 def rows(memory: Array, view: View, dtype: DType) -> Array:

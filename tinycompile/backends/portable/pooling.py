@@ -55,6 +55,14 @@ ROWS: tuple[Kernel, ...] = (
         cycles={"ops": 4, "stores": 14, "call": 60},
     ),
     Kernel(
+        "average_pool_sums", AveragePool2D, "portable/average_pool_sums.c.j2",
+        arguments=("in0_h", "in0_w", "in0_pitch", "in0_first", "in0_last"),
+        fits=lambda op, io: op.fold(io) is not None,
+        scratch=lambda op, io: 4 * io.x.channels,
+        numbers=_average_numbers,
+        cycles={"ops": 4, "stores": 18, "call": 60},
+    ),
+    Kernel(
         "max_pool", MaxPool2D, "portable/max_pool_2d.c.j2",
         arguments=WINDOW,
         cycles={"ops": 5, "stores": 8, "call": 60},
