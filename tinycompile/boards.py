@@ -359,6 +359,11 @@ def _settings(table: _Table, platform: Platform) -> Mapping[str, int]:
     return settings
 
 
+_KINDS: Mapping[type, str] = {
+    str: "a text", int: "an integer", bool: "true or false", list: "a list", dict: "a table",
+}  # fmt: skip
+
+
 class _Table:
     """A TOML table that is read key by key; what is left at the end was a mistake."""
 
@@ -373,9 +378,9 @@ class _Table:
         self.known.append(key)
         value = self.values.pop(key, default)
         if value is None:
-            raise self.wrong(key, "is missing", f"a {kind.__name__}")
+            raise self.wrong(key, "is missing", _KINDS[kind])
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self.wrong(key, f"is {value!r}", f"a {kind.__name__}")
+            raise self.wrong(key, f"is {value!r}", _KINDS[kind])
         return value
 
     def positive(self, key: str) -> int:

@@ -16,6 +16,7 @@ __attribute__((section(".noinit"), aligned(4))) uint8_t tc_input_buffer[TC_MODEL
 static char line[LINE_BYTES];
 static uint32_t loading; /* bytes that `db load` announced */
 static uint32_t loaded;  /* bytes of the input that are there */
+static int answered;     /* does the arena hold the outputs of an inference? */
 static uint64_t elapsed; /* cycles since reset, beyond the 32 bits of the counter */
 static uint32_t last_cycles;
 
@@ -63,6 +64,7 @@ static int run(void) {
     loaded = 0;
 #endif
     const int status = tc_infer();
+    answered = status == 0;
     advance_clock();
     return status;
 }
@@ -70,10 +72,6 @@ static int run(void) {
 static void put_element(const tc_port *port, uint32_t index) {
     const uint8_t *const data = &tc_arena[port->offset];
     int32_t value;
-    if (port->elem == TC_ELEM_FLOAT32) {
-        tc_put_float(((const float *)(const void *)data)[index]);
-        return;
-    }
     if (port->elem == TC_ELEM_INT8) {
         value = (int32_t)((const int8_t *)data)[index];
     } else if (port->elem == TC_ELEM_INT16) {
@@ -90,11 +88,14 @@ static void put_element(const tc_port *port, uint32_t index) {
 
 /* One line an output; the benchmark reads the first. */
 static void results(void) {
+    if (!answered) {
+        tc_put("e-[No results: use 'infer' first]\r\n");
+        return;
+    }
     for (uint32_t i = 0; i < TC_MODEL_OUTPUT_COUNT; ++i) {
         const tc_port *const port = &tc_outputs[i];
-        const uint32_t size = port->elem == TC_ELEM_FLOAT32 ? 4u : port->elem;
         tc_put("m-results-[");
-        for (uint32_t k = 0; k < port->bytes / size; ++k) {
+        for (uint32_t k = 0; k < port->bytes / port->elem; ++k) {
             if (k != 0u) {
                 tc_put(",");
             }
@@ -200,6 +201,9 @@ static void store(const char *hex) {
         tc_put("e-[Use 'db load' first]\r\n");
         return;
     }
+#if !TC_FIRMWARE_KEEP_INPUT
+    answered = 0; /* the input may lie where the outputs were */
+#endif
     for (; *hex != '\0' && loaded < loading; hex += 2) {
         const int high = hex_digit(hex[0]);
         const int low = high < 0 ? -1 : hex_digit(hex[1]);

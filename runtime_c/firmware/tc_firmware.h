@@ -5,11 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Kinds of tensor elements: the size of an integer, or TC_ELEM_FLOAT32. */
+/* Kinds of tensor elements: the size of a signed integer, in bytes. */
 #define TC_ELEM_INT8 1u
 #define TC_ELEM_INT16 2u
 #define TC_ELEM_INT32 4u
-#define TC_ELEM_FLOAT32 132u
 
 /* One input or output: where it lies in the arena, and what its elements mean: (q - zero_point) * scale. */
 typedef struct {

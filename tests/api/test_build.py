@@ -99,3 +99,13 @@ def test_unmeasured_ranges_are_called_so(example: Path, tmp_path: Path) -> None:
 
 def test_resources_are_found() -> None:
     assert (resource_folder("boards") / "stm32f746.toml").is_file()
+
+
+@pytest.mark.gcc
+def test_the_other_compiler_builds_the_same_thing(built: Built, example: Path, tmp_path: Path) -> None:
+    options = Options(calibration=example / "calibration.npz", toolchain="gcc", console="semihosting")
+    made = tinycompile.build(example / "kws_dscnn.onnx", "stm32f746", tmp_path / "out", options)
+    assert made.verification.stages == ("reference", "arena", "host", "emulator")
+    for one, other in zip(built.report["layers"], made.report["layers"], strict=True):
+        assert one["symbol"].endswith(other["symbol"][len("kws_dscnn"):]) and other["flash_code"] > 0
+        assert one["flash_constants"] == other["flash_constants"] and other["instructions"] > 0

@@ -115,7 +115,7 @@ def test_an_own_board_file_is_read(tmp_path: Path) -> None:
     ("old", "new", "key", "allowed"),
     [
         ('core = "cortex-m7"', 'core = "cortex-a7"', "core", "cortex-m7"),
-        ('core = "cortex-m7"', "", "core is missing", "str"),
+        ('core = "cortex-m7"', "", "core is missing", "a text"),
         ("clock_hz = 216_000_000", "clock_hz = -1", "clock_hz", "above 0"),
         ("clock_hz = 216_000_000", "clock_hz = true", "clock_hz", "int"),
         ('"fpu-sp"', '"mve"', "features", "fpu-dp"),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tinycompile import errors
 from tinycompile.cli import main
 
 
@@ -91,3 +97,62 @@ def test_errors_as_json(tmp_path: Path) -> None:
 
 def test_run_in_a_folder_that_is_no_build_exits_2(tmp_path: Path, example: Path) -> None:
     assert invoke("run", tmp_path, example / "test.npz").exit_code == 2
+
+
+def test_a_folder_in_place_of_a_model_is_called_one(tmp_path: Path) -> None:
+    result = invoke("build", tmp_path, "--board", "stm32f746", "-o", tmp_path / "out")
+    assert result.exit_code == 2 and "is a folder" in " ".join(result.stderr.split())
+
+
+def test_help_lists_every_exit_code() -> None:
+    text = invoke("--help").stdout
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.TinycompileError)]
+    assert len(kinds) > 8
+    for code in {0, 130, 143, *(k.exit_code for k in kinds)}:
+        assert f" {code}  " in text or f" {code} " in text or f"\n  {code} " in text, code
+    assert "..." not in text.split("Commands:")[1].split("Exit codes:")[0]
+
+
+def test_boards_fit_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = invoke("boards").stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text and max(map(len, text.splitlines())) <= 80
+    assert "mps3-an547" in text and "dsp fpu-dp mve" in text
+
+
+def test_an_interrupt_exits_130_and_leaves_nothing(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinycompile.codegen.render", stopped)
+    result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", tmp_path / "out")
+    assert result.exit_code == 130 and "interrupted" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGTERM")
+def test_a_terminated_build_takes_its_draft_with_it(example: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tinycompile", "build", str(example / "kws_dscnn.onnx"), "--board", "stm32f746"]
+    job = subprocess.Popen([*command, "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    job.terminate()
+    _, stderr = job.communicate(timeout=60)
+    assert job.returncode == 143 and "Traceback" not in stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_full_disk_is_named(elsewhere: bool, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object, folder: Path) -> None:
+        where = "/somewhere/object.o" if elsewhere else str(folder / "kws.c")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), where)
+
+    monkeypatch.setattr("tinycompile.codegen.Sources.write", full)
+    result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", tmp_path / "out")
+    assert result.exit_code == 2 and os.strerror(errno.ENOSPC) in result.stderr
+    assert ("/somewhere" in result.stderr) is elsewhere
+    assert list(tmp_path.iterdir()) == []

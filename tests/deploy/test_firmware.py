@@ -31,6 +31,7 @@ def check_dialogue(console: str, board: Board) -> None:
     assert said[0][1].startswith("m-lap-us-") and said[0][2] == "m-init-done"
     assert said[1] == [f"m-name-dut-[{board.name}]"]
     assert said[2][0].startswith("m-profile-[tinycompile") and said[2][1] == "m-model-[toy]"
+    assert said[3] == ["e-[No results: use 'infer' first]"]
     assert said[4] == ["e-[Input holds 0 of 10 bytes; load it with db]"]
     assert said[5] == ["e-[Use 'db load' first]"]
     assert said[6] == ["e-[Input takes at most 10 bytes]"]
@@ -113,9 +114,12 @@ def test_a_failed_inference_is_reported_over_the_uart(tmp_path: Path) -> None:
     board = load_board("stm32g0b1")
     firmware = build_firmware(toy(ADD_ONE.replace("return 0", "return 7")), board, tmp_path)
     talk = emulate(
-        firmware.elf, board, uart_input=[b"db load 10%", b"db " + INPUT.hex().encode() + b"%", b"infer 1 0%"]
+        firmware.elf,
+        board,
+        uart_input=[b"db load 10%", b"db " + INPUT.hex().encode() + b"%", b"infer 1 0%", b"results%"],
     )
     assert answers(talk.console)[3][-1] == "e-[Inference failed with status 7]"
+    assert answers(talk.console)[4] == ["e-[No results: use 'infer' first]"]
 
 
 @pytest.mark.emulator
@@ -123,15 +127,16 @@ def test_without_ram_for_a_copy_the_input_serves_one_inference(tmp_path: Path) -
     board = load_board("stm32g0b1")
     firmware = build_firmware(toy(arena=80_000, inputs=70_000), board, tmp_path)
     assert not firmware.keeps_input and firmware.static_ram_bytes < 81_000
-    loads = [b"db " + b"05" * 200 + b"%"] * 350
-    talk = emulate(
-        firmware.elf, board, uart_input=[b"db load 70000%", *loads, b"infer 2 0%", b"infer 1 0%", b"infer 1 0%"]
-    )
+    loads = [b"db load 70000%", *[b"db " + b"05" * 200 + b"%"] * 350]
+    runs = [b"infer 2 0%", b"infer 1 0%", b"infer 1 0%", b"results%"]
+    talk = emulate(firmware.elf, board, uart_input=[*loads, *runs, b"db load 70000%", b"db 05%", b"results%"])
     said = answers(talk.console)
     assert said[351] == ["m-load-done"]
     assert said[352][0].startswith("e-[No RAM to keep the input")
     assert said[353][-2].startswith("m-results-[2.250000,2.250000")
     assert said[354] == ["e-[Input holds 0 of 70000 bytes; load it with db]"]
+    assert said[355] == [line for line in said[353] if line.startswith("m-results")]
+    assert said[358] == ["e-[No results: use 'infer' first]"]  # the input has overwritten them
 
 
 def test_a_board_too_small_is_told_in_bytes(toolchain: Toolchain, tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_a_missing_compiler_is_named_with_how_to_get_it(monkeypatch: pytest.Monk
         find_toolchain("zig")
 
 
+def test_an_unwritable_cache_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ToolchainError, match="XDG_CACHE_HOME"):
+        find_toolchain("zig")
+
+
 def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "tinycompile"

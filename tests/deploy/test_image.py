@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.deploy.toy import toy
 from tinycompile.boards import Board, all_boards, load_board
-from tinycompile.deploy import build_firmware, read_image
-from tinycompile.deploy.image import Image, Section, Segment, check_placement, to_bin, to_hex
+from tinycompile.deploy import Toolchain, build_firmware, read_image
+from tinycompile.deploy.image import Image, Section, Segment, check_placement, source_name, to_bin, to_hex
 from tinycompile.deploy.platform import board_header, linker_script
 from tinycompile.errors import DoesNotFit, InternalError
 
@@ -111,3 +111,52 @@ def test_placement_is_checked_against_the_board() -> None:
     assert caught.value.needed - caught.value.available == 16
     with pytest.raises(InternalError, match="no memory"):
         check_placement(placed(0x9000_0000, 4), board)
+
+
+LAYERS = """#include "toy.h"
+#include <stddef.h>
+static __attribute__((noinline)) void toy_first(int8_t *y, const int8_t *x, int32_t count, int32_t step) {
+    for (int32_t i = 0; i < count; ++i) {
+        y[i] = (int8_t)(x[i] + step);
+    }
+}
+static __attribute__((noinline)) void toy_second(int8_t *y, const int8_t *x, int32_t count, int32_t step) {
+    for (int32_t i = 0; i < count; ++i) {
+        y[i] = (int8_t)(x[i] + step);
+    }
+}
+int toy_run(uint8_t *arena, const int8_t *input, int8_t *output) {
+    (void)input;
+    (void)output;
+    toy_first((int8_t *)arena, (const int8_t *)arena, 10, 3);
+    toy_second((int8_t *)arena, (const int8_t *)arena, 10, 3);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [("f", "f"), ("f.constprop.0", "f"), ("f.isra.0", "f"), ("f.constprop.0.isra.0", "f"), ("f.part.0", "f.part.0")],
+)
+def test_names_that_gcc_gives_to_rewritten_functions(symbol: str, name: str) -> None:
+    assert source_name(symbol) == name
+
+
+def test_every_layer_keeps_its_name_and_its_code(toolchain: Toolchain, tmp_path: Path) -> None:
+    """GCC rewrites functions for their only caller and merges equal ones: costs must still have a name."""
+    firmware = build_firmware(toy(LAYERS), load_board("stm32l4r5"), tmp_path, toolchain=toolchain)
+    assert firmware.symbols["toy_first"] > 0 and firmware.symbols["toy_second"] > 0
+
+
+@pytest.mark.parametrize("board", ["stm32f746", "mps3-an547"])
+def test_sizes_cover_alignment(board: str, tmp_path: Path) -> None:
+    target = load_board(board)
+    firmware = build_firmware(toy(arena=52), target, tmp_path)
+    image = read_image(firmware.elf)
+    in_ram = [s for s in image.sections if s.address in target.ram]
+    end = max(s.address + s.size for s in in_ram)
+    assert firmware.static_ram_bytes + firmware.stack_reserved == end - target.ram.origin
+    in_flash = [s for s in image.segments if s.address in target.flash]
+    vectors = 64 if target.vectors != "flash" else 0
+    assert firmware.flash_bytes - vectors == in_flash[-1].address + len(in_flash[-1].data) - in_flash[0].address

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from tinycompile.ir import Graph
 
 
-def graphs() -> st.SearchStrategy[Graph]:
-    """A graph of one op, any operator that has a test with a strategy named ``graphs``."""
+PARTS = 4
+
+
+def graphs(part: int | None = None) -> st.SearchStrategy[Graph]:
+    """A graph of one op, any operator that has a test with a strategy named ``graphs``; or those of one part."""
     names = sorted(p.stem for p in Path(__file__).parent.glob("test_*.py") if p.stem != "test_every")
     modules = [importlib.import_module(f"tests.ops.{name}") for name in names]
-    return st.one_of(*(module.graphs() for module in modules if hasattr(module, "graphs")))
+    own = [module.graphs() for module in modules if hasattr(module, "graphs")]
+    return st.one_of(*(own if part is None else own[part::PARTS]))

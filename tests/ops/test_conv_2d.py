@@ -37,8 +37,8 @@ def graphs(draw: st.DrawFn) -> Graph:
     return one_op(op, inputs, draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.lists(graphs(), min_size=1, max_size=25))
+@settings(max_examples=6, deadline=None)
+@given(st.lists(graphs(), min_size=1, max_size=20))
 def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases])
 

@@ -124,7 +124,9 @@ def _finish(
         )  # fmt: skip
         host = host_job.result()
     inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
-    result = verify_stages(compiled, host, firmware, inputs, emulated=int(options.emulate), toolchain=toolchain, progress=progress)
+    result = verify_stages(
+        compiled, host, firmware, inputs, emulated=int(options.emulate), toolchain=toolchain, progress=progress,
+    )  # fmt: skip
     report = make_report(model, compiled, firmware, host, result, progress.seconds, board_file=board_file)
     (draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return firmware, host, result, report
@@ -158,9 +160,20 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
         draft.chmod(0o777 & ~_umask())
         os.replace(draft, folder)
     except OSError as error:
-        raise UsageError(f"cannot write {str(folder)!r}: {error.strerror}", hint="choose another --output") from error
+        raise _unwritable(error, folder, draft) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _unwritable(error: OSError, folder: Path, draft: Path) -> UsageError:
+    """What could not be written: the output, or a temporary file that a stage made elsewhere."""
+    named = Path(error.filename) if isinstance(error.filename, str) else folder
+    if named == folder or draft in (named, *named.parents):
+        return UsageError(f"cannot write {str(folder)!r}: {error.strerror}", hint="choose another --output")
+    return UsageError(
+        f"cannot write {str(named)!r}: {error.strerror}",
+        hint="free some space, or set TMPDIR to a folder that you can write to",
+    )
 
 
 def _check_target(folder: Path, *, force: bool) -> bool:

@@ -39,6 +39,8 @@ def import_model(model: Path, input_shapes: Mapping[str, Shape] | None = None) -
 
     Raises ImportFailed, UnsupportedOp, and UsageError where the file does not exist.
     """
+    if model.is_dir():
+        raise UsageError(f"{str(model)!r} is a folder", hint="give the path of an .onnx or .tflite file")
     if not model.is_file():
         raise UsageError(f"there is no file {str(model)!r}", hint="give the path of an .onnx or .tflite file")
     return passes.optimize(frontends.load(model, input_shapes=input_shapes))

@@ -51,7 +51,8 @@ def open_folder(path: Path) -> Folder:
         report = json.loads((path / REPORT).read_text(encoding="utf-8"))
         version = report["schema_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{str(path)!r} is no build folder: {error}", hint="give a folder that 'build' made") from error
+        what = f"{str(path)!r} is no build folder: {error}"
+        raise UsageError(what, hint="give a folder that 'build' made") from error
     if version != SCHEMA_VERSION:
         raise UsageError(f"report.json has version {version}, this is {SCHEMA_VERSION}", hint="build again")
     try:

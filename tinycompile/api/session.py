@@ -59,7 +59,8 @@ def run_firmware(
     data = input_bytes(program, inputs)
     watched = (ARENA,) if touched else ()
     if console == "semihosting":
-        return _finished(program, emulate(elf, board, files={"input.bin": data}, roi=run, layers=layers, touched=watched))
+        files = {"input.bin": data}
+        return _finished(program, emulate(elf, board, files=files, roi=run, layers=layers, touched=watched))
     commands = serial_commands(data)
     result = emulate(elf, board, uart_input=commands, roi=run, layers=layers, touched=watched, dump=(ARENA,))
     if "e-[" in result.console or "m-results" not in result.console:

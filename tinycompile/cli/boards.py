@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -20,16 +21,22 @@ def boards(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_facts(board) for board in found], indent=2))
         return
-    table = Table(title=f"{len(found)} boards; your own: --board path/to/board.toml")
-    for column in ("board", "core", "features", "MHz", "flash", "SRAM", "console", "runs in"):
-        table.add_column(column, justify="right" if column in ("MHz", "flash", "SRAM") else "left")
+    table = Table(title=f"{len(found)} boards; your own: --board path/to/board.toml", box=SIMPLE_HEAD)
+    for column in ("board", "core", "features", "MHz", "flash", "SRAM", "runs in"):
+        table.add_column(column, justify="right" if column in ("MHz", "flash", "SRAM") else "left", no_wrap=True)
     for board in found:
         table.add_row(
-            board.name, board.core, ", ".join(sorted(board.features)) or "-", f"{board.clock_hz / 1e6:g}",
+            board.name, _short_core(board), " ".join(sorted(board.features)) or "-",
+            f"{board.clock_hz / 1e6:g}",
             f"{board.flash.size // 1024} K", f"{board.ram.size // 1024} K",
-            f"UART {board.console.base:#010x}", _simulators(board),
+            _simulators(board),
         )  # fmt: skip
     Console().print(table)
+
+
+def _short_core(board: Board) -> str:
+    """M0+ for cortex-m0plus."""
+    return board.core.removeprefix("cortex-").replace("plus", "+").upper()
 
 
 def _simulators(board: Board) -> str:

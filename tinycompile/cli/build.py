@@ -16,25 +16,37 @@ from tinycompile.cli.options import json_option, model_options, read_options
 from tinycompile.cli.progress import Terminal
 
 
-@click.command()
+@click.command(short_help="Compile a model into C, a host library and firmware.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", required=True, metavar="NAME|FILE.toml", help="The board to build for; see 'boards'.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make; default MODEL-BOARD.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Folder to make; default MODEL-BOARD."
+)
 @click.option("--force", is_flag=True, help="Replace the folder if it holds an earlier build.")
-@click.option("--console", type=click.Choice(["uart", "semihosting"]), default="uart", show_default=True,
-              help="What the firmware talks through.")
-@click.option("--toolchain", type=click.Choice(["zig", "gcc"]), default="zig", show_default=True,
-              help="clang of the ziglang package, or arm-none-eabi-gcc.")
+@click.option(
+    "--console",
+    type=click.Choice(["uart", "semihosting"]),
+    default="uart",
+    show_default=True,
+    help="What the firmware talks through.",
+)
+@click.option(
+    "--toolchain",
+    type=click.Choice(["zig", "gcc"]),
+    default="zig",
+    show_default=True,
+    help="clang of the ziglang package, or arm-none-eabi-gcc.",
+)
 @click.option("--name", metavar="NAME", help="Prefix of the C functions; default: the model's file name.")
 @click.option("--checked", is_flag=True, help="Canaries in the arena around every layer.")
 @click.option("--no-emulate", is_flag=True, help="Do not run the firmware in the emulator.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the time of each stage.")
 @model_options
 @json_option
-def build(  # fmt: skip
+def build(
     model: Path, board: str, output: Path | None, force: bool, console: str, toolchain: str, name: str | None,
     checked: bool, no_emulate: bool, verbose: bool, as_json: bool, **texts: Any,
-) -> None:
+) -> None:  # fmt: skip
     """Compile MODEL (.onnx or .tflite) into C, a host library and a firmware image."""
     from tinycompile.api import build as build_model
 
@@ -64,7 +76,8 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("fits", "[green]yes[/]")
     table.add_row("SRAM", sram)
     table.add_row("  arena", f"{arena}, {proof}")
-    table.add_row("  stack", f"{memory['stack_bytes']:,} bytes at most" + _used(memory["stack_used"]))
+    stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
+    table.add_row("  stack", stack)
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
     table.add_row("multiply-accumulates", f"{report['macs']:,}")
     if report["instructions"]:
@@ -75,10 +88,6 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("ranges", _ranges(report["quantization"]))
     table.add_row("folder", str(folder))
     Console().print(table)
-
-
-def _used(count: int | None) -> str:
-    return f" (image used {count:,})" if count else ""
 
 
 def _agreement(verification: Mapping[str, Any]) -> str:

@@ -15,18 +15,23 @@ from tinycompile.cli.options import data_options, json_option, read_data_options
 from tinycompile.cli.progress import Terminal
 
 
-@click.command("eval")
+@click.command("eval", short_help="Score a build on labelled data.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="The ONNX file of the float model; default: as built.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many samples, evenly spaced.")
-@click.option("--emulated", type=click.IntRange(min=0), default=2, show_default=True,
-              help="Samples that also run in the emulator.")
+@click.option(
+    "--emulated",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Samples that also run in the emulator.",
+)
 @data_options
 @json_option
-def evaluate(  # fmt: skip
+def evaluate(
     folder: Path, data: Path, model: Path | None, limit: int | None, emulated: int, as_json: bool, **texts: Any
-) -> None:
+) -> None:  # fmt: skip
     """Score the model built in FOLDER on labelled DATA: float, int8 on the host, int8 in the emulator."""
     from tinycompile.api import evaluate as evaluate_model
 

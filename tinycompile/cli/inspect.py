@@ -15,7 +15,7 @@ from tinycompile.cli.options import json_option, model_options, read_options
 from tinycompile.cli.progress import Terminal
 
 
-@click.command()
+@click.command(short_help="Show what a model holds and what it would need.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", "names", multiple=True, metavar="NAME|FILE.toml", help="Only this board; repeatable.")
 @click.option("--graph", "graph", is_flag=True, help="Print the graph and the memory plan.")

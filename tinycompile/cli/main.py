@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +23,16 @@ from tinycompile.cli.inspect import inspect
 from tinycompile.cli.run import run
 from tinycompile.errors import InternalError, TinycompileError
 
+EXIT_CODES = """\b
+Exit codes:
+  0  all is well                 6  the model does not fit the board
+  1  any other error             7  unknown board, or a mistake in its file
+  2  wrong usage, files, data    8  a compiler or emulator is missing or fails
+  3  the model cannot be read    9  the emulated firmware faults
+  4  unsupported operators      10  stages disagree
+  5  quantisation fails         70  a bug in tinycompile
+130 interrupted, 143 terminated; nothing half-written is left."""
+
 
 class Commands(click.Group):
     """A click group that turns typed errors into one screen and an exit code."""
@@ -30,11 +45,32 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; TinycompileError becomes its text and its exit code."""
         try:
-            return super().invoke(ctx)
+            with _terminated_in_order():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(130)
         except TinycompileError as error:
             _fail(error, as_json="--json" in _arguments(ctx))
         except MemoryError:
             _fail(InternalError("out of memory", hint="use a smaller model or fewer samples"), as_json=False)
+
+
+@contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """SIGTERM ends the command as an exception would, so that drafts and temporary folders go with it."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _arguments(ctx: click.Context) -> list[str]:
@@ -51,7 +87,9 @@ def _fail(error: TinycompileError, *, as_json: bool) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="tinycompile")
 @click.option("--log", is_flag=True, help="Print the library's log to stderr.")
 def main(log: bool) -> None:

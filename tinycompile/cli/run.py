@@ -14,16 +14,26 @@ from rich.table import Table
 from tinycompile.cli.options import data_options, json_option
 
 
-@click.command()
+@click.command(short_help="Run a build on samples.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--on", "where", type=click.Choice(["host", "emulator"]), default="host", show_default=True,
-              help="The host library, or the firmware in the emulator.")
+@click.option(
+    "--on",
+    "where",
+    type=click.Choice(["host", "emulator"]),
+    default="host",
+    show_default=True,
+    help="The host library, or the firmware in the emulator.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most this many samples, evenly spaced.")
-@click.option("--save", type=click.Path(path_type=Path), metavar="FILE.npz", help="Write the outputs, one array per output.")
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE.npz", help="Write the outputs, one array per output."
+)
 @data_options
 @json_option
-def run(folder: Path, data: Path, where: str, limit: int | None, save: Path | None, as_json: bool, **texts: Any) -> None:  # fmt: skip
+def run(
+    folder: Path, data: Path, where: str, limit: int | None, save: Path | None, as_json: bool, **texts: Any
+) -> None:  # fmt: skip
     """Run the model built in FOLDER on the samples of DATA (.npz, .npy, an image or a folder of images)."""
     from tinycompile.api import run as run_model
     from tinycompile.cli.options import read_data_options

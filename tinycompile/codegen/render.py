@@ -19,7 +19,7 @@ from tinycompile.codegen.names import identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Op
-from tinycompile.schedule.program import Call, Loop, Program, View
+from tinycompile.schedule.program import Loop, Program, View
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
 

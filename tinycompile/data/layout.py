@@ -88,7 +88,7 @@ def to_graph_layout(x: Array, graph: Graph, name: str, *, layout: Layout | None,
     if len({(r.moved, n) for r, n in fitting}) > 1:
         names = " and ".join(dict.fromkeys(r.layout for r, _ in fitting))
         raise UsageError(
-            f"shape {x.shape} fits input {name!r} both as {names}",
+            f"shape {x.shape} fits both as {names}",
             where=where,
             hint="say which with --layout NHWC (channels last) or --layout NCHW (channels first)",
         )
@@ -101,4 +101,4 @@ def _no_fit(shape: Shape, graph: Graph, name: str) -> str:
     port, mine = graph.port(name), graph.tensors[name].shape
     also = "" if port.shape == mine else f" or {('N', *mine[1:])} (channels last)"
     wanted = f"{('N', *port.shape[1:])}{also}".replace("'", "")
-    return f"input {name!r} takes samples of shape {wanted}, the data has shape {shape}"
+    return f"takes samples of shape {wanted}, the data has shape {shape}"

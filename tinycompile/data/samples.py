@@ -119,7 +119,7 @@ def samples_from_arrays(
     carried = _carried(arrays, where)
     inputs, quants = {}, {}
     for name, raw in _by_input(arrays, graph, where).items():
-        tensor, here = graph.tensors[name], f"{where}: input {name}"
+        tensor, here = graph.tensors[name], f"{where}: input {name!r}"
         stacked = to_graph_layout(raw, graph, name, layout=layout, where=here)
         stacked = _checked(stacked[spread(len(stacked), limit)], here)
         stored = _stored_as(stacked, tensor, graph.port(name).dtype, carried)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from tinycompile.boards import Board, MemoryRegion
 from tinycompile.errors import DoesNotFit, InternalError
 
 _EXECUTABLE, _WRITABLE, _ALLOCATED = 4, 1, 2
+#: What GCC appends to a static function that it rewrote for the arguments of its only callers.
+_REWRITTEN = re.compile(r"(\.(constprop|isra)\.\d+)+$")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,15 @@ class Image:
         bss = sum(s.size for s in self.sections if not s.in_flash and s.name != ".stack")
         return Sizes(text, rodata, data, bss)
 
+    def used(self, region: MemoryRegion) -> int:
+        """Bytes of ``region`` between the lowest and the highest byte that is programmed or set aside, gaps
+        included.
+        """
+        ends = [(s.address, s.address + len(s.data)) for s in self.segments]
+        ends += [(s.address, s.address + s.size) for s in self.sections]
+        inside = [(low, high) for low, high in ends if low in region]
+        return max(high for _, high in inside) - min(low for low, _ in inside) if inside else 0
+
     def symbol(self, name: str) -> Symbol:
         """The symbol of that name. Raises InternalError: our images hold what we ask them for."""
         for symbol in self.symbols:
@@ -92,6 +104,11 @@ def read_image(path: Path) -> Image:
         loads = (s for s in elf.iter_segments("PT_LOAD") if s["p_filesz"])
         segments = (Segment(int(s["p_paddr"]), s.data()) for s in loads)
         return Image(int(elf["e_entry"]), tuple(sorted(segments, key=_address)), _sections(elf), _symbols(elf))
+
+
+def source_name(symbol: str) -> str:
+    """The name in the C source of the function behind an ELF symbol: ``f`` for GCC's ``f.constprop.0``."""
+    return _REWRITTEN.sub("", symbol)
 
 
 def _address(part: Segment | Symbol) -> int:
@@ -124,7 +141,7 @@ def _symbols(elf: ELFFile) -> tuple[Symbol, ...]:
             continue
         is_function = kind == "STT_FUNC"
         address = int(symbol["st_value"]) & (~1 if is_function else ~0)
-        found.append(Symbol(symbol.name, address, int(symbol["st_size"]), is_function))
+        found.append(Symbol(source_name(symbol.name), address, int(symbol["st_size"]), is_function))
     return tuple(sorted(found, key=_address))
 
 

@@ -69,7 +69,8 @@ class Toolchain:
         if self.name == "zig":  # its bare-metal targets imply -ffreestanding, which switches builtins off
             return (*flags, *_ZIG, *(("-fhosted", "-fbuiltin") if builtins else ("-fno-builtin",)))
         loops = "-fno-tree-loop-distribute-patterns"  # else the loop in memcpy becomes a call of memcpy
-        return (*flags, "-ffreestanding", *(("-fbuiltin",) if builtins else ("-fno-builtin", loops)))
+        own = "-fno-ipa-icf"  # else equal layers become one function, and its costs those of the first
+        return (*flags, own, "-ffreestanding", *(("-fbuiltin",) if builtins else ("-fno-builtin", loops)))
 
     def link_flags(self, isa: Isa) -> tuple[str, ...]:
         """Flags to link an image for bare metal with nothing but the compiler's own arithmetic library."""
@@ -170,7 +171,7 @@ def cache_folder() -> Path:
 
 
 _INSTALL: Mapping[str, str] = {
-    "zig": "pip install 'ziglang>=0.15,<0.16'",
+    "zig": "pip install --force-reinstall 'ziglang>=0.17.1,<0.18'",
     "gcc": "apt install gcc-arm-none-eabi, or the Arm GNU toolchain; or leave out --toolchain to use clang",
     "cc": "install a C compiler or set CC; or leave out --toolchain to use clang",
 }
@@ -183,7 +184,16 @@ def _find_zig() -> Toolchain:
     binary = Path(spec.origin).parent / ("zig.exe" if sys.platform == "win32" else "zig")
     if not binary.is_file():
         raise ToolchainError(f"{binary} is missing", command=["zig"], hint=_INSTALL["zig"])
-    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig")}
+    cache = cache_folder() / "zig"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot make the compiler's cache folder {cache}: {error.strerror}",
+            command=[str(binary)],
+            hint="set XDG_CACHE_HOME to a folder that you can write to",
+        ) from error
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache)}
     return Toolchain("zig", (str(binary), "cc"), environment)
 
 

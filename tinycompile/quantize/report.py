@@ -73,8 +73,8 @@ class Report:
         if self.source == "file":
             return "the model came quantised: its own parameters are kept"
         if self.source == "synthetic":
-            return "ranges were NOT measured on real data but on synthetic inputs: give --calibration"
-        return f"ranges measured on {self.samples} calibration samples"
+            return "NOT measured on real data but on synthetic inputs: give --calibration"
+        return f"measured on {self.samples} calibration sample{'s' if self.samples != 1 else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; infinite ratios (no error at all) become None."""

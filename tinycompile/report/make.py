@@ -115,6 +115,7 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) 
             "text": firmware.sizes.text,
             "rodata": firmware.sizes.rodata,
             "data": firmware.sizes.data,
+            "padding": firmware.flash_bytes - firmware.sizes.text - firmware.sizes.rodata - firmware.sizes.data,
         },
     }
 

@@ -25,7 +25,8 @@ void tc_clock_init(void) {
         PLLSRC_HSI16 | ((TC_PLL_M - 1u) << 4) | (TC_PLL_N << 8) | PLLREN | ((TC_PLL_R - 1u) << 29);
     TC_REG32(RCC_CR) |= PLLON;
     tc_wait(RCC_CR, PLLRDY, PLLRDY);
-    TC_REG32(FLASH_ACR) = CACHE_AND_PREFETCH | TC_WAIT_STATES;
+    /* Other bits of this register stay: one of them lets a debugger in. */
+    tc_modify(FLASH_ACR, 7u, CACHE_AND_PREFETCH | TC_WAIT_STATES);
     tc_wait(FLASH_ACR, 7u, TC_WAIT_STATES);
     tc_modify(RCC_CFGR, 7u, SW_PLL);
     tc_wait(RCC_CFGR, 7u << 3, SW_PLL << 3);

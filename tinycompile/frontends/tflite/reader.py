@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import tflite
+
 from tinycompile.errors import ImportFailed, TinycompileError
 from tinycompile.frontends.tflite.node import MAX_ELEMENTS, NUMPY_TYPES, FileTensor, Node, Scales
 from tinycompile.ir import Array

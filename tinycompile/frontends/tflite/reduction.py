@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tinycompile.ops.reduce import Reduce
-
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.movement import normalized_axis
 from tinycompile.frontends.tflite.node import Node
 from tinycompile.frontends.tflite.registry import importer
+from tinycompile.ops.reduce import Reduce
 
 KINDS = {"MEAN": "mean", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}
 

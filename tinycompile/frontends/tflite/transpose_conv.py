@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tinycompile.ops.conv_transpose_2d import ConvTranspose2D
-
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.linear import SAME, VALID, bias, fused_clip, image, pair, weights
 from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
 from tinycompile.ir import Pad, Pair
+from tinycompile.ops.conv_transpose_2d import ConvTranspose2D
 
 
 @importer("TRANSPOSE_CONV", rule="int8 or uint8, constant weights and output shape, any stride and padding")

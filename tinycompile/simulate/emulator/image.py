@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+from tinycompile.deploy.image import source_name
 from tinycompile.errors import UsageError
 
 VECTOR_TABLES = ("tc_vectors", "g_pfnVectors", "__Vectors", "__isr_vector", "vectors", "vec")
@@ -114,7 +115,7 @@ def _symbols(table: object) -> dict[str, Symbol]:
         return {}
     found: dict[str, Symbol] = {}
     for entry in table.iter_symbols():  # type: ignore[attr-defined]
-        kind, name = entry["st_info"]["type"], entry.name
+        kind, name = entry["st_info"]["type"], source_name(entry.name)
         if not name or name.startswith("$") or entry["st_shndx"] == "SHN_UNDEF" or kind in ("STT_FILE", "STT_SECTION"):
             continue
         is_code = kind == "STT_FUNC"
