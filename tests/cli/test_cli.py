@@ -156,3 +156,47 @@ def test_a_full_disk_is_named(elsewhere: bool, example: Path, tmp_path: Path, mo
     assert result.exit_code == 2 and os.strerror(errno.ENOSPC) in result.stderr
     assert ("/somewhere" in result.stderr) is elsewhere
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sram_budget_covers_stack_and_arena(example: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",
+                    "--no-emulate", "--json")  # fmt: skip
+    memory = json.loads(result.stdout)["memory"]
+    assert memory["sram_available"] == 14 * 1024 >= memory["sram_bytes"] > memory["arena_bytes"]
+    both = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",
+                  "--memory", "sram=9K")  # fmt: skip
+    assert both.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [("flash=16K", ("constants alone", "peak at", "of constants")), ("flash=34K", ("too many", "stm32g0b1")),
+     ("sram=7K", ("kws_dscnn does not fit", "peak at", "fewer channels", "stm32g0b1"))],
+)  # fmt: skip
+def test_a_model_that_is_too_large_names_boards_that_would_do(
+    memory: str, said: tuple[str, ...], example: Path, tmp_path: Path
+) -> None:
+    model = example / "kws_dscnn.onnx"
+    result = invoke("build", model, "--board", "stm32f746", "-o", tmp_path / "out", "--memory", memory)
+    assert result.exit_code == 6 and list(tmp_path.iterdir()) == []
+    assert all(text in " ".join(result.stderr.split()) for text in said), result.stderr
+
+
+def test_boards_without_the_flash_are_not_proposed(example: Path, tmp_path: Path) -> None:
+    """A model of 1.2 MB of constants: boards with 1 MB of flash would not do, whatever their SRAM."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 300_000])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    w = onnx.numpy_helper.from_array(np.random.default_rng(0).normal(size=(300_000, 4)).astype(np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", [x], [y], [w])
+    model = tmp_path / "wide.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+    result = invoke("build", model, "--board", "stm32g0b1", "-o", tmp_path / "out")
+    assert result.exit_code == 6
+    proposed = result.stderr.partition("SRAM:")[2].partition("or a board")[2]
+    assert "stm32h743" in proposed and "stm32f746" not in proposed
