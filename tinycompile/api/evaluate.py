@@ -113,8 +113,17 @@ def _float_outputs(folder: Folder, model: Path | str | None, samples: Samples, n
     for sample in samples:
         real = {n: graph.port(n).to_file(_real(folder, n, x)) for n, x in sample.items()}
         outputs = run(real)
-        found.append({n: np.asarray(outputs[n]) for n in graph.outputs if n in outputs})
+        found.append({n: _meaning(folder, n, np.asarray(outputs[n])) for n in graph.outputs if n in outputs})
     return found
+
+
+def _meaning(folder: Folder, name: str, values: Array) -> Array:
+    """Real values of an output of the file, whose type may be a quantised one."""
+    tensor = folder.graph.tensors[name]
+    if tensor.quant is None or values.dtype not in (np.int8, np.uint8):
+        return values
+    codes = values.astype(np.int16) - (128 if values.dtype == np.uint8 else 0)
+    return tensor.q.decode(codes)
 
 
 def _real(folder: Folder, name: str, x: Array) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import Array, DType, Graph, Op
-from tinycompile.ops import Add, Conv2D, ConvTranspose2D, Dense, Mul, Sub, Unary
+from tinycompile.ops import Add, Conv2D, ConvTranspose2D, Dense, Mul, Reshape, Sub, Unary
 from tinycompile.passes.rewrite import Sweep, only_last_axis, rewrite
 
 Linear = (Conv2D, ConvTranspose2D, Dense)
@@ -179,11 +179,34 @@ def _columns(op: Op, weights: Array) -> Callable[[Array], Array]:
 
 
 def as_depthwise(op: Op, s: Sweep) -> Op | None:
-    """A factor and an addend for each channel of an image: a depthwise convolution with a kernel of one pixel."""
-    affine = affine_of(op, s)
-    if affine is None or affine.uniform or len(s.tensors[op.output].shape) != 4 or s.tensors[op.output].shape[0] != 1:
+    """A factor and an addend for each channel: a depthwise convolution with a kernel of one pixel."""
+    affine, out = affine_of(op, s), s.tensors[op.output]
+    if affine is None or not out.shape:
         return None
-    channels = affine.scale.size
-    weights = s.put(f"{op.output}/weights", affine.scale.reshape(channels, 1, 1, 1))
-    bias = s.put(f"{op.output}/bias", affine.shift)
-    return Conv2D(op.name, (affine.x, weights, bias), op.output, kernel=(1, 1), groups=channels)
+    if len(out.shape) == 4 and out.shape[0] == 1:
+        if affine.uniform:
+            return None
+        inputs = _pixelwise(op, affine, affine.x, s)
+        return Conv2D(op.name, inputs, op.output, kernel=(1, 1), groups=affine.scale.size)
+    if _continues(op, s):
+        return None
+    while s.tensors[affine.x].quant is None and (before := affine_of(s.sole(affine.x), s)) is not None:
+        affine = Affine(before.x, before.scale * affine.scale, before.shift * affine.scale + affine.shift)
+    if affine.uniform:
+        return None
+    rows = (1, out.size // out.channels, 1, out.channels)
+    x = s.emit(Reshape, (affine.x,), f"{op.output}/image", s.tensors[affine.x].quant, shape=rows)
+    y = s.emit(Conv2D, _pixelwise(op, affine, x, s), f"{op.output}/pixels", out.quant, kernel=(1, 1), groups=rows[3])
+    return Reshape(op.name, (y,), op.output, shape=out.shape)
+
+
+def _pixelwise(op: Op, affine: Affine, x: str, s: Sweep) -> tuple[str, str, str]:
+    weights = s.put(f"{op.output}/weights", affine.scale.reshape(-1, 1, 1, 1))
+    return x, weights, s.put(f"{op.output}/bias", affine.shift)
+
+
+def _continues(op: Op, s: Sweep) -> bool:
+    """Whether the only reader of an op's result is affine as well, and will take the op in."""
+    if op.output in s.graph.outputs or s.tensors[op.output].quant is not None or s.uses[op.output] != 1:
+        return False
+    return any(op.output in reader.inputs and affine_of(reader, s) is not None for reader in s.graph.ops)

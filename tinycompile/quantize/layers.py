@@ -51,7 +51,7 @@ class _Walk:
     correct: bool
 
     def run(self, samples: Samples) -> tuple[Graph, list[OpError]]:
-        true: Values = {name: list(x) for name, x in samples.inputs.items()}
+        true = {name: [_rounded(v, self.source.tensors[name]) for v in x] for name, x in samples.inputs.items()}
         mine = {name: [_rounded(v, self.quantized.tensors[name]) for v in x] for name, x in true.items()}
         last = {name: index for index, op in enumerate(self.source.ops) for name in op.inputs}
         errors: list[OpError] = []
@@ -82,6 +82,8 @@ class _Step:
     mine: FloatModel
     clip: tuple[float, float]
     out: Tensor
+    meant: Tensor
+    """The output in the source: where the file quantises it, that rounding is part of what the file means."""
     own_weights: bool
     shift: Array | float = 0.0
     new_bias: tuple[Tensor, ...] = ()
@@ -94,7 +96,7 @@ class _Step:
             mine = _alone(integer, quantized)[0]
         weights = [source.tensors[n] for i, n in enumerate(op.inputs) if op.role(i) == "weight"]
         own = all(w.dtype is DType.FLOAT32 for w in weights)
-        return _Step(integer, true, mine, clip, quantized.tensors[op.output], own)
+        return _Step(integer, true, mine, clip, quantized.tensors[op.output], source.tensors[op.output], own)
 
     def before_clip(self, model: FloatModel, values: Values) -> list[Array]:
         """The op's unclipped output for every sample."""
@@ -120,7 +122,7 @@ class _Step:
         if self.out.dtype is not DType.INT8:
             true[self.out.name] = mine[self.out.name] = self.before_clip(self.true, true)
             return None
-        exact = [np.clip(v, *self.clip) for v in self.before_clip(self.true, true)]
+        exact = [_rounded(np.clip(v, *self.clip), self.meant) for v in self.before_clip(self.true, true)]
         alone = self._finished(self.before_clip(self.mine, true))
         whole = self._finished(self.before_clip(self.mine, mine))
         true[self.out.name], mine[self.out.name] = exact, whole
@@ -157,7 +159,7 @@ def _alone(op: Op, graph: Graph) -> tuple[FloatModel, tuple[float, float]]:
 
 def _rounded(real: Array, tensor: Tensor) -> Array:
     """The real values that a tensor's codes can express."""
-    return tensor.q.decode(tensor.q.encode(real, tensor.dtype)) if tensor.quant else real
+    return tensor.q.decode(tensor.q.encode(real, DType.INT8)) if tensor.quant else real
 
 
 def output_decibels(errors: list[OpError], graph: Graph) -> Mapping[str, float]:

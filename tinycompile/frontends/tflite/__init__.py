@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinycompile.errors import ImportFailed
 from tinycompile.frontends.tflite import (  # noqa: F401 - importing registers the operators
+    batches,
     elementwise,
     linear,
     movement,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite, prod
 from typing import Any
 
@@ -28,6 +28,15 @@ UINT8_SHIFT = 128
 """Between a uint8 value (or zero point) and the int8 one that stands for it."""
 
 
+@dataclass(frozen=True)
+class Spread:
+    """A tensor of the file whose batches are the phases of one tensor of the graph: every block-th element each."""
+
+    name: str
+    block: Shape
+    """By axis of the graph's tensor; 1 for the batch, the channels and axes that are not spread."""
+
+
 class Builder:
     """Imports a file operator by operator: an int8 graph, or a float32 graph where nothing is quantised."""
 
@@ -44,6 +53,8 @@ class Builder:
         self.poisoned: set[int] = set()
         self.real_views: set[int] = set()
         """float32 tensors of the file that are nothing but int8 tensors dequantised."""
+        self.spread: dict[int, Spread] = {}
+        """Tensors between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND."""
         self._taken = {t.name for t in file.tensors}
         self._op_names: set[str] = set()
         self._written = {i for node in file.nodes for i in node.outputs}
@@ -151,6 +162,8 @@ class Builder:
             raise Rejected("computes in float32, behind a DEQUANTIZE; convert the model to int8 throughout")
         if index in self.names:
             return self.names[index]
+        if index in self.spread:
+            raise Rejected("reads what SPACE_TO_BATCH_ND has spread; only convolutions and changes of shape may")
         if index < 0:
             raise Rejected("an input is missing")
         tensor, values = self.file.tensors[index], self.constant(index, "input")
@@ -196,7 +209,17 @@ class Builder:
             like = self.tensors[inputs[0]]
             inner = self.step(kind, inputs, f"{name}/moved", like, **attributes)
             kind, inputs, attributes = Unary, (inner,), {}
-        self.names[output] = self._append(kind, inputs, name, dtype, quant, tensor.shape, attributes)
+        declared = None if tensor.dynamic else tensor.shape
+        self.names[output] = self._append(kind, inputs, name, dtype, quant, declared, attributes)
+
+    def emit_spread(
+        self, kind: type[Op], inputs: Sequence[str], output: int, block: Shape, /, **attributes: Any
+    ) -> None:
+        """Append the op that computes all phases of tensor ``output`` of the file at once."""
+        tensor = self.file.tensors[output]
+        dtype, quant = self._type(tensor, kind, inputs)
+        name = self.fresh(f"{tensor.name}/spread")
+        self.spread[output] = Spread(self._append(kind, inputs, name, dtype, quant, None, attributes), block)
 
     def bind(self, output: int, name: str) -> None:
         """From here on tensor ``output`` of the file is this tensor of the graph."""
@@ -261,10 +284,10 @@ class Builder:
         if entry is None and node.op not in FOLDS:
             raise Rejected("no such operator is supported")
         for index in node.inputs:
-            if index >= 0 and index not in self.names and not self.is_constant(index):
+            if index >= 0 and index not in self.names and index not in self.spread and not self.is_constant(index):
                 raise Rejected(f"reads tensor {self.file.tensors[index].name!r} before anything writes it")
         for index in node.outputs:
-            if index in self.names or index in self.folded:
+            if index in self.names or index in self.folded or index in self.spread:
                 raise Rejected(f"tensor {self.file.tensors[index].name!r} is written a second time")
         if self._fold(node):
             return

@@ -135,8 +135,11 @@ def _depthwise(b: Builder, node: Node) -> None:
 
 
 def _convolution(b: Builder, node: Node, order: tuple[int, ...], depthwise: bool) -> None:
-    x = image(b, node.input(0))
+    spread = b.spread.get(node.input(0))
+    x = b.tensors[spread.name] if spread else image(b, node.input(0))
     w = b.tensors[weights(b, node.input(1), order[0], order)]
+    if len(x.shape) != 4:
+        raise Rejected(f"its input has the shape {x.shape} instead of four axes")
     if x.channels % w.shape[3] or (depthwise and w.shape[3] != 1):
         raise Rejected(f"its weights {w.shape} do not fit {x.channels} input channels")
     groups = x.channels // w.shape[3]
@@ -146,6 +149,15 @@ def _convolution(b: Builder, node: Node, order: tuple[int, ...], depthwise: bool
     stride = pair(node, "StrideH", "StrideW")
     dilation = pair(node, "DilationHFactor", "DilationWFactor", 1)
     inputs = (x.name, w.name, *bias(b, node.input(2), x, w))
+    if spread:
+        if stride != (1, 1) or padding(node, x.hw, kernel, stride):
+            raise Rejected("has a stride, or padding, between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND")
+        dilation = dilation[0] * spread.block[1], dilation[1] * spread.block[2]
+        b.emit_spread(
+            Conv2D, inputs, node.outputs[0], spread.block, kernel=kernel, dilation=dilation, groups=groups,
+            clip=fused_clip(node),
+        )  # fmt: skip
+        return
     b.emit(
         Conv2D, inputs, node.outputs[0], kernel=kernel, stride=stride, dilation=dilation,
         pad=padding(node, x.hw, kernel, stride, dilation), groups=groups, clip=fused_clip(node),

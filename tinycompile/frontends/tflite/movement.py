@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from tinycompile.frontends.tflite.batches import reshape_spread
 from tinycompile.frontends.tflite.builder import Builder
 from tinycompile.frontends.tflite.linear import MAX_EXTENT
 from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
+from tinycompile.ir import Shape, Tensor
 from tinycompile.ops.concat import Concat
 from tinycompile.ops.depth_to_space import DepthToSpace
+from tinycompile.ops.gather import Gather
 from tinycompile.ops.pad import PadOp
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.resize_2d import Resize2D
@@ -23,10 +28,45 @@ def normalized_axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
-@importer("RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to the static shape that the file declares for the output")
+@importer("RESHAPE", "SQUEEZE", "EXPAND_DIMS", rule="to a constant shape, or the one that the file declares")
 def _reshape(b: Builder, node: Node) -> None:
+    if node.input(0) in b.spread:
+        reshape_spread(b, node)
+        return
     x = b.tensor(node.input(0))
-    b.emit(Reshape, (x.name,), node.outputs[0], shape=b.file.tensors[node.outputs[0]].shape)
+    b.emit(Reshape, (x.name,), node.outputs[0], shape=_target(b, node, x))
+
+
+def _target(b: Builder, node: Node, x: Tensor) -> Shape:
+    """The declared shape, where the file leaves no axis of it open; else what the operands say."""
+    declared = b.file.tensors[node.outputs[0]]
+    if not declared.dynamic or not b.is_constant(node.input(1)):
+        return declared.shape
+    if node.op == "EXPAND_DIMS":
+        (at,) = b.integers(node.input(1), "axis")
+        at = normalized_axis(at, len(x.shape) + 1)
+        return (*x.shape[:at], 1, *x.shape[at:])
+    wanted = list(b.integers(node.input(1), "shape"))
+    if wanted.count(-1) == 1:
+        wanted[wanted.index(-1)] = x.size // max(prod(d for d in wanted if d != -1), 1)
+    return tuple(wanted)
+
+
+@importer("TILE", rule="constant repeats")
+def _tile(b: Builder, node: Node) -> None:
+    x = b.tensor(node.input(0))
+    repeats = b.integers(node.input(1), "list of repeats")
+    if len(repeats) != len(x.shape) or not all(1 <= r <= MAX_EXTENT for r in repeats):
+        raise Rejected(f"has the repeats {repeats} for the shape {x.shape}")
+    name = x.name
+    for axis in reversed(range(len(repeats))):
+        if repeats[axis] > 1:
+            extent = b.tensors[name].shape[axis]
+            if extent * repeats[axis] > MAX_EXTENT:
+                raise Rejected(f"makes {extent * repeats[axis]} elements on axis {axis}")
+            indices = tuple(range(extent)) * repeats[axis]
+            name = b.step(Gather, (name,), f"{x.name}/tiled", x, indices=indices, axis=axis)
+    b.emit(Reshape, (name,), node.outputs[0], shape=b.tensors[name].shape)
 
 
 @importer("TRANSPOSE", rule="constant permutation")
