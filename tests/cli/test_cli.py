@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -200,3 +201,43 @@ def test_boards_without_the_flash_are_not_proposed(example: Path, tmp_path: Path
     assert result.exit_code == 6
     proposed = result.stderr.partition("SRAM:")[2].partition("or a board")[2]
     assert "stm32h743" in proposed and "stm32f746" not in proposed
+
+
+@pytest.fixture(scope="module")
+def built(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "kws"
+    assert (
+        invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", folder, "--no-emulate").exit_code == 0
+    )
+    return folder
+
+
+@pytest.mark.parametrize("damage", ["missing library", "no library", "no list", "another version"])
+def test_a_damaged_build_folder_exits_2(damage: str, built: Path, example: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kws"
+    shutil.copytree(built, folder)
+    library = folder / "libkws_dscnn.so"
+    if damage == "missing library":
+        library.unlink()
+    elif damage == "no library":
+        library.write_bytes(b"junk")
+    else:
+        (folder / "report.json").write_text("[]" if damage == "no list" else '{"schema_version": 99}')
+    result = invoke("run", folder, example / "test.npz", "--limit", "1")
+    assert result.exit_code == 2 and "build again" in " ".join(result.stderr.split())
+
+
+def test_outputs_that_cannot_be_saved_exit_2(built: Path, example: Path, tmp_path: Path) -> None:
+    result = invoke("run", built, example / "test.npz", "--limit", "1", "--save", tmp_path / "no" / "x.npz")
+    assert result.exit_code == 2 and "cannot write" in result.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_bug_is_one_screen_and_exits_70(as_json: bool, example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr("tinycompile.frontends.load", broken)
+    result = invoke("inspect", example / "kws_dscnn.onnx", *(["--json"] if as_json else []))
+    assert result.exit_code == 70 and "nobody foresaw this" in result.stderr and "Traceback" not in result.stderr
+    assert not as_json or json.loads(result.stdout)["exit_code"] == 70
