@@ -241,3 +241,17 @@ def test_a_bug_is_one_screen_and_exits_70(as_json: bool, example: Path, monkeypa
     result = invoke("inspect", example / "kws_dscnn.onnx", *(["--json"] if as_json else []))
     assert result.exit_code == 70 and "nobody foresaw this" in result.stderr and "Traceback" not in result.stderr
     assert not as_json or json.loads(result.stdout)["exit_code"] == 70
+
+
+def test_absurd_extents_end_at_once(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 4096, 4096]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    model = tmp_path / "wide.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+    start = time.monotonic()
+    result = invoke("build", model, "--board", "stm32h743", "-o", tmp_path / "out")
+    assert result.exit_code == 6 and "50,331,648" in result.stderr
+    assert time.monotonic() - start < 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinycompile import codegen, frontends, passes
-from tinycompile.api.estimate import check_flash
+from tinycompile.api.estimate import check_flash, check_ports
 from tinycompile.boards import Board
 from tinycompile.codegen import Sources
 from tinycompile.data import Samples
@@ -66,6 +66,7 @@ def compile_graph(
     what the file implies. Raises QuantizationFailed and DoesNotFit.
     """
     progress = progress or Progress()
+    check_ports(source, board)
     with progress.stage("quantize"):
         source = replace(source, rounding=rounding or source.rounding)
         quantized = quantize(source, samples, recipe or Recipe())

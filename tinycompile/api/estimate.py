@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tinycompile.boards import Board, all_boards
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import DoesNotFit
+from tinycompile.ir import Graph
 from tinycompile.schedule import Call, Program
 from tinycompile.schedule.search import short_name
 
@@ -51,6 +52,25 @@ def constants(program: Program) -> dict[str, int]:
     return found
 
 
+def check_ports(graph: Graph, board: Board) -> None:
+    """Raise DoesNotFit where all inputs or all outputs, a byte an element, exceed the RAM: nothing else can help.
+
+    Cheap, so that a model of absurd extents ends before anything is computed with them.
+    """
+    for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        tensors = [graph.tensors[name] for name in names]
+        needed = sum(t.size for t in tensors)
+        if needed > board.ram.size:
+            raise DoesNotFit(
+                f"{graph.name} does not fit {board.name}: its {kind} alone are too large",
+                memory="SRAM",
+                needed=needed,
+                available=board.ram.size,
+                peak=", ".join(f"{short_name(t.name)} {'x'.join(map(str, t.shape))}" for t in tensors),
+                hint="a smaller input" + _larger(ram=needed, flash=_weights(graph)),
+            )
+
+
 def check_flash(program: Program, board: Board) -> None:
     """Raise DoesNotFit where the constants alone exceed the flash, before any C is compiled.
 
@@ -61,12 +81,22 @@ def check_flash(program: Program, board: Board) -> None:
     if needed <= board.flash.size:
         return
     largest = max(sizes, key=lambda op: sizes[op])
-    others = [b.name for b in all_boards() if b.flash.size > needed and b.ram.size > program.arena_bytes]
     raise DoesNotFit(
         f"{name} does not fit {board.name}: its constants alone are too large",
         memory="flash",
         needed=needed,
         available=board.flash.size,
         peak=f"{short_name(largest)}: {sizes[largest]:,} bytes of constants",
-        hint="fewer channels" + (f"; or a board with more flash: {', '.join(others)}" if others else ""),
+        hint="fewer channels" + _larger(ram=program.arena_bytes, flash=needed),
     )
+
+
+def _weights(graph: Graph) -> int:
+    """Bytes of all constants at a byte an element, as before quantisation nothing better is known."""
+    return sum(t.size for t in graph.tensors.values() if t.data is not None)
+
+
+def _larger(*, ram: int, flash: int) -> str:
+    """The boards that have more than that, as the end of a hint."""
+    names = [b.name for b in all_boards() if b.ram.size > ram and b.flash.size > flash]
+    return f"; or a board with more memory: {', '.join(names)}" if names else ""
