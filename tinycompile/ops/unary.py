@@ -83,7 +83,7 @@ JOINS: Mapping[str, tuple[Real, str]] = {
     "mul": (np.multiply, "Mul"),
     "min": (np.minimum, "Min"),
     "max": (np.maximum, "Max"),
-    "where": (lambda condition, a, b: np.where(condition != 0, a, b), "Where"),
+    "where": (lambda condition, a, b: np.asarray(np.where(condition != 0, a, b)), "Where"),
 }
 """How functions of one value join: the meaning, and the ONNX operator. Conditions are 1 (true) and 0."""
 
@@ -207,7 +207,7 @@ def _onnx_gelu(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3)))
+    return np.asarray(0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3))))
 
 
 def _onnx_gelu_tanh(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
