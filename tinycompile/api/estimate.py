@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinycompile.boards import Board, all_boards
-from tinycompile.cost import kernel_cycles
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
-from tinycompile.schedule import Call, Program
+from tinycompile.schedule import Program
 from tinycompile.schedule.search import short_name
 
 
@@ -26,18 +25,13 @@ class Estimate:
         return 1e3 * self.cycles / board.clock_hz
 
 
-def call_cycles(call: Call, program: Program, board: Board) -> int:
-    """Predicted cycles of one call of a program."""
-    return kernel_cycles(call.op, call.io(program.graph), call.kernel, board.core)
-
-
 def estimate(program: Program, board: Board) -> Estimate:
     """The needs of a whole program; its code size is known only once it is linked."""
     graph = program.graph
     return Estimate(
         arena=program.arena_bytes,
         constants=sum(constants(program).values()),
-        cycles=sum(call_cycles(call, program, board) for call in program.unrolled()),
+        cycles=sum(call.cycles(graph, board.core) for call in program.unrolled()),
         macs=sum(call.op.features(call.io(graph)).macs for call in program.unrolled()),
     )
 
