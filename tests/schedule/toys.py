@@ -117,17 +117,20 @@ class Flat(Op):
         return inputs[0].reshape(io.out.shape)
 
 
+CYCLES = {"macs": 5.0, "ops": 5.0, "stores": 2.0, "call": 60.0}
+
 ROWS = (
     Kernel(
         "slide",
         Slide,
         "none",
         arguments=WINDOWED,
+        cycles=CYCLES,
         scratch=lambda op, io: 16 * io.x.hw[1] if op.kernel[0] > 1 else 0,
     ),
-    Kernel("plus", Plus, "none", arguments=(*WINDOWED, "in1_pitch")),
-    Kernel("trail", Trail, "none"),
-    Kernel("flip", Flip, "none"),
+    Kernel("plus", Plus, "none", arguments=(*WINDOWED, "in1_pitch"), cycles=CYCLES),
+    Kernel("trail", Trail, "none", cycles=CYCLES),
+    Kernel("flip", Flip, "none", cycles=CYCLES),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinycompile import codegen, frontends, passes
+from tinycompile.api.estimate import check_flash, check_ports
 from tinycompile.boards import Board
 from tinycompile.codegen import Sources
 from tinycompile.data import Samples
@@ -43,7 +44,8 @@ def import_model(model: Path, input_shapes: Mapping[str, Shape] | None = None) -
         raise UsageError(f"{str(model)!r} is a folder", hint="give the path of an .onnx or .tflite file")
     if not model.is_file():
         raise UsageError(f"there is no file {str(model)!r}", hint="give the path of an .onnx or .tflite file")
-    return passes.optimize(frontends.load(model, input_shapes=input_shapes))
+    graph = passes.optimize(frontends.load(model, input_shapes=input_shapes))
+    return replace(graph, name=model.stem)  # exporters name their graphs after themselves
 
 
 def compile_graph(
@@ -64,12 +66,14 @@ def compile_graph(
     what the file implies. Raises QuantizationFailed and DoesNotFit.
     """
     progress = progress or Progress()
+    check_ports(source, board)
     with progress.stage("quantize"):
         source = replace(source, rounding=rounding or source.rounding)
         quantized = quantize(source, samples, recipe or Recipe())
         verify(quantized.graph, "quantize")
     with progress.stage("schedule"):
         program = schedule(quantized.graph, board, goal or Goal())
+        check_flash(program, board)
     with progress.stage("generate C"):
         sources = codegen.render(program, name=name, checked=checked)
     return Compiled(source, quantized, program, sources, board)

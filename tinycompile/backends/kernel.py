@@ -17,7 +17,7 @@ def _no_scratch(op: Any, io: IO) -> int:
     return 0
 
 
-def _parameter_arrays(op: Op, io: IO) -> Mapping[str, Array]:
+def _no_arrays(op: Op, io: IO) -> Mapping[str, Array]:
     return {}
 
 
@@ -46,11 +46,12 @@ class Kernel:
     fits: Callable[[Any, IO], bool] = _always
     scratch: Callable[[Any, IO], int] = _no_scratch
     """Bytes of working memory; the planner places them like any buffer, 4-aligned."""
-    pack: Callable[[Any, IO], Mapping[str, Array]] = _parameter_arrays
+    pack: Callable[[Any, IO], Mapping[str, Array]] = _no_arrays
     """Constant arrays for flash, by the name that the template uses; NumPy dtypes become C types."""
     numbers: Callable[[Any, IO], Mapping[str, Any]] = _no_numbers
     """Further finished numbers for the template."""
     lag: Callable[[Any, IO, int], int | None] | None = None
     """Where the kernel overlaps better (or worse) than its op promises."""
-    cycles: Mapping[str, float] = field(default_factory=dict)
-    """Predicted cycles per counted feature (macs, ops, loads, stores, call) on a Cortex-M4, refined per core in ``cost``."""
+    cycles: Mapping[str, float] = field(kw_only=True)
+    """On a Cortex-M4, for each count of ``ir.Features`` (macs, ops, stores) and for the ``call`` itself; ``cost``
+    scales it to other cores. ``benchmarks/cycle_model.py`` measures how good it is."""

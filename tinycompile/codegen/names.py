@@ -26,3 +26,9 @@ def snake(camel: str) -> str:
     """``MaxPool2D`` to ``max_pool_2d``."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z][a-z])", "_", camel)
     return spaced.lower()
+
+
+def comment_text(text: str) -> str:
+    """``text`` as it may stand in a C comment: on one line, and neither ending it nor seeming to begin another."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split()).replace("*/", "* /").replace("/*", "/ *")

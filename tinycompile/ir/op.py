@@ -41,9 +41,8 @@ class Features:
     macs: int = 0
     ops: int = 0
     """Other arithmetic: additions, comparisons, table look-ups."""
-    loads: int = 0
     stores: int = 0
-    """Bytes moved to and from memory."""
+    """Bytes written."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class Op:
 
     def features(self, io: IO) -> Features:
         """What one execution costs."""
-        return Features(ops=io.out.size, loads=sum(t.nbytes for t in io.inputs), stores=io.out.nbytes)
+        return Features(ops=io.out.size, stores=io.out.nbytes)
 
     def label(self) -> str:
         """The operator's name for people, with its attributes."""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from tinycompile.errors import QuantizationFailed
-from tinycompile.ir import IO, Array
+from tinycompile.ir import IO, Array, Op, Role
 from tinycompile.numerics import INT32_MAX, Requantizer, Scheme
 from tinycompile.ops.clipping import Clip, int8_bounds
+
+
+@dataclass(frozen=True)
+class Weighted(Op):
+    """An op of x, constant weights and, where it has one, a constant bias."""
+
+    def role(self, index: int) -> Role:
+        """x, weights, bias."""
+        return ("activation", "weight", "bias")[index]
 
 
 def scheme_of(io: IO, tflite: Scheme = "double") -> Scheme:
@@ -56,6 +69,12 @@ def _check(worst: Array, op_name: str) -> None:
             where=op_name,
             hint="raise the channel's weight scale, which is too small for its bias, or calibrate the input",
         )
+
+
+def product_parameters(io: IO, bias: Array, clip: Clip, scheme: Scheme) -> Mapping[str, Any]:
+    """``bias``; ``requantizer``; ``zx``, ``zw``: the zero points of x and of the weights."""
+    requantizer = product_requantizer(io, clip, scheme)
+    return {"bias": bias, "requantizer": requantizer, "zx": io.x.zero_point, "zw": io.inputs[1].zero_point}
 
 
 def product_requantizer(io: IO, clip: Clip, scheme: Scheme) -> Requantizer:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.ops.broadcast import Broadcast, write_clipped
-from tinycompile.ops.clipping import UNCLIPPED, Clip
+from tinycompile.ops.broadcast import Broadcast
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
 from tinycompile.ops.weighted_sum import weighted_sum
 
 
@@ -20,7 +20,7 @@ class Add(Broadcast):
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Add and, where bounds are set, Clip."""
-        write_clipped(w, w.node("Add", list(self.inputs)), self.clip, self.output)
+        w.node("Identity", [clipped(w, w.node("Add", list(self.inputs)), self.clip)], self.output)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """``weighted_sum`` with signs +, +."""

@@ -12,8 +12,7 @@ from tinycompile.errors import InternalError, QuantizationFailed
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Shape, Tensor
 from tinycompile.numerics import INT32_MAX, Requantizer
 from tinycompile.ops.accumulator import scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
-from tinycompile.ops.images import clipped
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
 
 @dataclass(frozen=True)
@@ -73,4 +72,4 @@ class MatMul(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and value of a row."""
         macs = io.out.size * io.x.shape[-1]
-        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
+        return Features(macs=macs, ops=io.out.size, stores=io.out.nbytes)

@@ -90,4 +90,4 @@ class Reduce(Op):
 
     def features(self, io: IO) -> Features:
         """One addition or comparison per input value."""
-        return Features(ops=io.x.size + io.out.size, loads=io.x.nbytes, stores=io.out.nbytes)
+        return Features(ops=io.x.size + io.out.size, stores=io.out.nbytes)
