@@ -44,8 +44,7 @@ def import_model(model: Path, input_shapes: Mapping[str, Shape] | None = None) -
         raise UsageError(f"{str(model)!r} is a folder", hint="give the path of an .onnx or .tflite file")
     if not model.is_file():
         raise UsageError(f"there is no file {str(model)!r}", hint="give the path of an .onnx or .tflite file")
-    graph = passes.optimize(frontends.load(model, input_shapes=input_shapes))
-    return replace(graph, name=model.stem)  # exporters name their graphs after themselves
+    return passes.optimize(frontends.load(model, input_shapes=input_shapes))
 
 
 def compile_graph(
