@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.errors import InternalError, QuantizationFailed
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Shape, Tensor
 from tinycompile.numerics import INT32_MAX, Requantizer
-from tinycompile.ops.accumulator import scheme_of
+from tinycompile.ops.accumulator import product_features, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
 
@@ -72,4 +72,4 @@ class MatMul(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and value of a row."""
         macs = io.out.size * io.x.shape[-1]
-        return Features(macs=macs, ops=io.out.size, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))
