@@ -74,6 +74,16 @@ def _check(worst: Array, op_name: str) -> None:
         )
 
 
+def check_sum(count: int, largest: int, op_name: str) -> None:
+    """QuantizationFailed where ``count`` terms of at most ``largest`` may leave int32."""
+    if count * largest > INT32_MAX:
+        raise QuantizationFailed(
+            f"a sum of {count:,} values may leave int32",
+            where=op_name,
+            hint=f"split it into sums of at most {INT32_MAX // largest:,} values",
+        )
+
+
 def product_parameters(io: IO, bias: Array, clip: Clip, scheme: Scheme) -> Mapping[str, Any]:
     """``bias``; ``requantizer``; ``zx``, ``zw``: the zero points of x and of the weights."""
     requantizer = product_requantizer(io, clip, scheme)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter, Quant
-from tinycompile.numerics import Int, requantize_double, saturate, tflite_multiplier
+from tinycompile.numerics import Int, requantize_double, saturate, tflite_multiplier, wrapped
 from tinycompile.ops.broadcast import Broadcast
 from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
@@ -90,7 +90,7 @@ class TfliteSum:
         for i, (x, sign) in enumerate(zip(inputs, self.signs, strict=True)):
             total = total + sign * self._scaled((x.astype(np.int64) - self.zero_points[i]) << TFLITE_SHIFT, i)
         scaled = self._scaled(total, 2)
-        return saturate(scaled + self.zero_points[2], self.low, self.high).astype(np.int8)
+        return saturate(wrapped(scaled + self.zero_points[2]), self.low, self.high).astype(np.int8)
 
     def _scaled(self, x: Int, index: int) -> Int:
         return requantize_double(x, np.array(self.multipliers[index]), np.array(self.shifts[index]))
