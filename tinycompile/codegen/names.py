@@ -5,12 +5,14 @@ from __future__ import annotations
 import keyword
 import re
 
-RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "asm bool catch class delete explicit export false friend mutable namespace new operator private protected "
-    "public template this throw true try typeid typename using virtual main tc".split()
-)
+RESERVED = frozenset((
+    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+    "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+    "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm",
+    "bool", "catch", "class", "delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new",
+    "operator", "private", "protected", "public", "template", "this", "throw", "true", "try", "typeid",
+    "typename", "using", "virtual", "main", "tc",
+))  # fmt: skip
 
 
 def identifier(text: str, fallback: str = "model") -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinycompile import __version__
 from tinycompile.boards import Board
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
@@ -16,7 +17,6 @@ from tinycompile.deploy.stack import StackBound, stack_bounds
 from tinycompile.deploy.toolchain import WARNINGS, Toolchain, Unit, compile_units, find_toolchain
 from tinycompile.errors import DoesNotFit, ToolchainError
 
-VERSION = "0.1"
 _RESET, _FAULT = "Reset_Handler", "tc_fault_entry"
 #: What the core pushes when a fault strikes at the deepest point: 26 words with FPU state, and alignment.
 _EXCEPTION_FRAME = 112
@@ -31,8 +31,8 @@ class Firmware:
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
     ``static_ram_bytes`` everything in RAM but the stack, the arena included; ``stack`` bounds the whole image
     from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets aside.
-    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board whose vectors lie elsewhere boots from ``elf`` or
-    ``hex``.
+    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board whose
+    vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
     elf: Path
@@ -146,7 +146,7 @@ class _Build:
             *self.toolchain.firmware_flags(self.board.isa, builtins=builtins),
             *WARNINGS,
             *(f"-I{path}" for path in includes),
-            f'-DTC_FIRMWARE_VERSION="{VERSION}"',
+            f'-DTC_FIRMWARE_VERSION="{__version__}"',
             *(("-DTC_CHECKED=1",) if self.checked else ()),
             *flags,
         )
