@@ -17,7 +17,7 @@ CORES: Mapping[str, float] = {
     "cortex-m3": 1.05,
     "cortex-m4": 1.0,
     "cortex-m7": 0.43,
-    "cortex-m33": 0.76,
+    "cortex-m33": 0.77,
     "cortex-m55": 0.6,
     "cortex-m85": 0.5,
 }

@@ -8,6 +8,11 @@ from typing import Any
 
 from tinycompile.ir import IO, Array, Op
 
+WHOLE_ROWS = ("out_h", "out_w", "out_pitch", "in0_pitch")
+"""Arguments of a kernel that reads the input's rows where it writes the output's."""
+WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+"""Arguments of a kernel that looks around each pixel, at what may lie outside the input."""
+
 
 def _always(op: Any, io: IO) -> bool:
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import SimpleNamespace
@@ -51,11 +51,28 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
     prefix = identifier(name or program.graph.name)
     layers = _layers(program, prefix)
     arrays = {layer.array_name(n): a for layer in layers for n, a in layer.arrays.items()}
+    context = _context(program, prefix, layers, arrays, checked=checked)
+    files = {
+        f"{prefix}.h": _print("model.h.j2", context),
+        f"{prefix}.c": _print("model.c.j2", context),
+        f"{prefix}_weights.h": _print("weights.h.j2", context),
+        f"{prefix}_weights.c": _print("weights.c.j2", context),
+        "tc_firmware_model.h": _print("firmware_model.h.j2", context),
+    }
+    runtime = resources.folder("runtime_c")
+    for source in (*RUNTIME, *context["includes"]):
+        files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
+    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
+
+
+def _context(
+    program: Program, prefix: str, layers: Sequence[Layer], arrays: Mapping[str, Array], *, checked: bool
+) -> dict[str, Any]:
+    """All that the templates of a model's files name."""
     guards = canaries.Guards(program) if checked else None
-    context: dict[str, Any] = {
+    return {
         "name": prefix,
         "NAME": prefix.upper(),
-        "graph": program.graph,
         "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
         "used_bytes": program.arena_bytes,
         "inputs": _ports(program, prefix, program.inputs, "input"),
@@ -68,17 +85,6 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
         "guards": guards,
         "number": number,
     }
-    files = {
-        f"{prefix}.h": _print("model.h.j2", context),
-        f"{prefix}.c": _print("model.c.j2", context),
-        f"{prefix}_weights.h": _print("weights.h.j2", context),
-        f"{prefix}_weights.c": _print("weights.c.j2", context),
-        "tc_firmware_model.h": _print("firmware_model.h.j2", context),
-    }
-    runtime = resources.folder("runtime_c")
-    for source in (*RUNTIME, *context["includes"]):
-        files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
-    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
 
 
 def _layers(program: Program, prefix: str) -> list[Layer]:
@@ -124,7 +130,7 @@ def _statements(
         for slot in range(len(bodies[0])):
             layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
             variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
-            calls.append({"symbol": layer.symbol, "arguments": _fold(variants, rows), "op": layer.op.name})
+            calls.append({"symbol": layer.symbol, "arguments": _fold(variants, rows)})
         count = sum(len(body) for body in bodies)
         yield {
             "table": f"{prefix}_table_{position}",

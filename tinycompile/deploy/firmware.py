@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinycompile import __version__
 from tinycompile.boards import Board, all_boards
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
@@ -16,7 +17,6 @@ from tinycompile.deploy.stack import StackBound, stack_bounds
 from tinycompile.deploy.toolchain import WARNINGS, Toolchain, Unit, compile_units, find_toolchain
 from tinycompile.errors import DoesNotFit, ToolchainError
 
-VERSION = "0.1"
 _RESET, _FAULT = "Reset_Handler", "tc_fault_entry"
 #: What the core pushes when a fault strikes at the deepest point: 26 words with FPU state, and alignment.
 _EXCEPTION_FRAME = 112
@@ -146,7 +146,7 @@ class _Build:
             *self.toolchain.firmware_flags(self.board.isa, builtins=builtins),
             *WARNINGS,
             *(f"-I{path}" for path in includes),
-            f'-DTC_FIRMWARE_VERSION="{VERSION}"',
+            f'-DTC_FIRMWARE_VERSION="{__version__}"',
             *(("-DTC_CHECKED=1",) if self.checked else ()),
             *flags,
         )

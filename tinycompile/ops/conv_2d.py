@@ -22,7 +22,7 @@ from tinycompile.ir import (
     Window,
     receptive_field,
 )  # fmt: skip
-from tinycompile.ops.accumulator import Weighted, folded_bias, product_parameters, scheme_of
+from tinycompile.ops.accumulator import Weighted, folded_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip
 from tinycompile.ops.images import convolution_nodes
 from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
@@ -125,4 +125,4 @@ class Conv2D(Weighted):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and weight of its channel."""
         macs = io.out.size * (io.inputs[1].size // io.inputs[1].shape[0])
-        return Features(macs=macs, ops=io.out.size, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Pad, Pair, Shape, Tensor
-from tinycompile.ops.accumulator import Weighted, checked_bias, product_parameters, scheme_of
+from tinycompile.ops.accumulator import Weighted, checked_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
 from tinycompile.ops.images import from_nchw, to_nchw
 
@@ -101,4 +101,4 @@ class ConvTranspose2D(Weighted):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per input value and weight of its group, those cut off included."""
         macs = io.x.size * self.kernel[0] * self.kernel[1] * (io.out.channels // self.groups)
-        return Features(macs=macs, ops=io.out.size, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Shape, Tensor
-from tinycompile.ops.accumulator import Weighted, folded_bias, product_parameters, scheme_of
+from tinycompile.ops.accumulator import Weighted, folded_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
 from tinycompile.ops.sliding import element_lag
 
@@ -58,4 +58,4 @@ class Dense(Weighted):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per row and weight."""
         macs = io.out.size * io.x.channels
-        return Features(macs=macs, ops=io.out.size, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io, tflite="single"))

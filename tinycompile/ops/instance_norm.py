@@ -18,7 +18,8 @@ from tinycompile.ops.images import from_nchw, to_nchw
 FRACTION = 16
 """Fraction bits of the result before it is rounded, where its range leaves room for them."""
 LARGEST_OFFSET = 1 << 28
-LARGEST_PIXELS = 1 << 22
+LARGEST_PIXELS, LARGEST_WIDTH = 1 << 22, (1 << 18) - 1
+"""Keep V below 2**62, and a row's sum of squares within uint32."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class InstanceNorm(Weighted):
         x = inputs[0]
         if len(x.shape) != 4 or any(t.shape != (x.channels,) for t in inputs[1:]):
             raise InternalError(f"op {self.name!r}: scale or bias do not fit input {x.shape}")
-        if x.hw[0] * x.hw[1] > LARGEST_PIXELS:
-            raise InternalError(f"op {self.name!r}: more than {LARGEST_PIXELS} pixels")
+        if x.hw[0] * x.hw[1] > LARGEST_PIXELS or x.hw[1] > LARGEST_WIDTH:
+            raise InternalError(f"op {self.name!r}: more than {LARGEST_PIXELS:,} pixels or {LARGEST_WIDTH:,} columns")
         return x.shape
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:

@@ -104,17 +104,16 @@ def _simulator(graph: Graph, sources: Mapping[str, Sequence[str]]) -> tuple[Floa
     root_of = {name: root for root, names in sources.items() for name in names}
     renamed = {name: f"{name}#quantized" for name in root_of}
     tensors = dict(graph.tensors)
+    tensors.update((new, replace(tensors[old], name=new, quant=None)) for old, new in renamed.items())
     for root in sources:
         tensors.update((f"{root}#{k}", Tensor(f"{root}#{k}", ())) for k in ("scale", "zero", "on"))
     ops: list[Op] = []
-    for name in [*graph.inputs, *(op for op in graph.ops)]:
-        if isinstance(name, Op):
-            ops.append(replace(name, inputs=tuple(renamed.get(n, n) for n in name.inputs)))
-            name = name.output
-        if name in root_of:
-            root = root_of[name]
-            tensors[renamed[name]] = replace(tensors[name], name=renamed[name], quant=None)
-            ops.append(_simulated(name, root, renamed[name]))
+    for name in (n for n in graph.inputs if n in root_of):
+        ops.append(_simulated(name, root_of[name], renamed[name]))
+    for op in graph.ops:
+        ops.append(replace(op, inputs=tuple(renamed.get(n, n) for n in op.inputs)))
+        if op.output in root_of:
+            ops.append(_simulated(op.output, root_of[op.output], renamed[op.output]))
     sinks = [renamed.get(n, n) for n in compared(graph)]
     inputs = (*graph.inputs, *(f"{root}#{k}" for root in sources for k in ("scale", "zero", "on")))
     outputs = tuple(renamed.get(n, n) for n in graph.outputs)
