@@ -117,6 +117,14 @@ def test_native_multipliers_share_the_least_shift_that_fits(scales: list[float])
 def test_a_scale_beyond_fixed_point_is_refused() -> None:
     with pytest.raises(InternalError, match="too large"):
         numerics.native_multiplier([1.0, 2.0**20])
+    with pytest.raises(InternalError, match="too large"):
+        Requantizer.make("double", [1.0, 2.0**30], 0)
+
+
+def test_results_beyond_int32_wrap_as_on_the_chip() -> None:
+    edge = np.array([INT32_MAX])
+    assert numerics.requantize_single(edge, np.array([1 << 30]), np.array([2])).tolist() == [-2]
+    assert Requantizer("double", np.array([INT32_MAX]), np.array([0]), 127)(edge).tolist() == [-128]
 
 
 def test_channels_come_last() -> None:

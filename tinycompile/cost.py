@@ -1,8 +1,8 @@
 """Predicted cycles of a kernel call on a core, before anything is built.
 
-The prediction is linear in what the op counts (``Features``): cycles = sum of count * weight + call. A row's
-weights are those of a Cortex-M4; ``CORES`` scales them. Predictions rank kernels and stages; reports give the
-emulated figure beside them.
+The prediction is linear in what the op counts (``Features``): cycles = sum of count * weight + call. A kernel's
+weights (``Kernel.cycles``) are those of a Cortex-M4; ``CORES`` scales them. Predictions rank kernels and stages;
+reports give the emulated figure beside them.
 """
 
 from __future__ import annotations
@@ -12,25 +12,20 @@ from collections.abc import Mapping
 from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Op
 
-DEFAULT: Mapping[str, float] = {"macs": 5.0, "ops": 5.0, "loads": 0.0, "stores": 2.0, "call": 60.0}
-
 CORES: Mapping[str, float] = {
     "cortex-m0plus": 2.7,
     "cortex-m3": 1.05,
     "cortex-m4": 1.0,
     "cortex-m7": 0.43,
-    "cortex-m33": 0.76,
+    "cortex-m33": 0.77,
     "cortex-m55": 0.6,
     "cortex-m85": 0.5,
 }
-"""Cycles of compiled portable C relative to the Cortex-M4; from ``benchmarks/mlperf_tiny.py``."""
+"""Cycles of compiled portable C relative to the Cortex-M4; from ``benchmarks/cycle_model.py``."""
 
 
 def kernel_cycles(op: Op, io: IO, kernel: Kernel, core: str) -> int:
     """Predicted cycles of one call of ``kernel`` for ``op`` on ``core`` (a name in ``CORES``)."""
     features = op.features(io)
-    weights = kernel.cycles or DEFAULT
-    total = weights.get("call", DEFAULT["call"])
-    for name in ("macs", "ops", "loads", "stores"):
-        total += weights.get(name, 0.0) * getattr(features, name)
-    return round(total * CORES[core])
+    counts = {"macs": features.macs, "ops": features.ops, "stores": features.stores, "call": 1}
+    return round(CORES[core] * sum(weight * counts[name] for name, weight in kernel.cycles.items()))

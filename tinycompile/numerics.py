@@ -21,6 +21,8 @@ Scheme = Literal["native", "double", "single"]
 
 INT8_MIN, INT8_MAX = -128, 127
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+LARGEST_SHIFT = 30
+"""To the left; TensorFlow Lite's kernels assert the same (MultiplyByQuantizedMultiplier)."""
 
 
 def saturate(x: Int, low: int = INT8_MIN, high: int = INT8_MAX) -> Int:
@@ -54,17 +56,21 @@ def rounding_divide_by_pot(x: Int, exponent: Int) -> Int:
     return (x >> exponent) + (remainder > threshold)
 
 
+def wrapped(x: Int) -> Int:
+    """x modulo 2**32, as int32: what the chip keeps of a result that only a nonsensical scale makes so large."""
+    return ((x + 2**31) & 0xFFFFFFFF) - 2**31
+
+
 def requantize_double(x: Int, multiplier: Int, shift: Int) -> Int:
     """TensorFlow Lite's MultiplyByQuantizedMultiplier with two roundings; ``shift`` > 0 is to the left."""
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
-    wrapped = (((x << left) + 2**31) & 0xFFFFFFFF) - 2**31
-    return rounding_divide_by_pot(doubling_high_mul(wrapped, multiplier), right)
+    return rounding_divide_by_pot(doubling_high_mul(wrapped(x << left), multiplier), right)
 
 
 def requantize_single(x: Int, multiplier: Int, shift: Int) -> Int:
     """The same with one rounding (TFLITE_SINGLE_ROUNDING): (x * m + half) >> (31 - shift)."""
     total = 31 - shift
-    return (x * multiplier + (np.int64(1) << (total - 1))) >> total
+    return wrapped((x * multiplier + (np.int64(1) << (total - 1))) >> total)
 
 
 def native_multiplier(scale: ArrayLike) -> tuple[Int, int]:
@@ -113,11 +119,16 @@ class Requantizer:
     def make(
         scheme: Scheme, scale: ArrayLike, zero_point: int, low: int = INT8_MIN, high: int = INT8_MAX
     ) -> Requantizer:
-        """From the real scales (accumulator unit over output unit)."""
+        """From the real scales (accumulator unit over output unit).
+
+        Raises InternalError for scales that are too large for the scheme; ``quantize`` refuses them before.
+        """
         if scheme == "native":
             multiplier, left = native_multiplier(scale)
             return Requantizer(scheme, multiplier, np.array([left]), int(zero_point), low, high)
         multiplier, shift = tflite_multiplier(scale)
+        if shift.max() > LARGEST_SHIFT:
+            raise InternalError(f"requantisation scale {np.max(scale):g} is too large for fixed point")
         return Requantizer(scheme, multiplier, shift, int(zero_point), low, high)
 
     @property
@@ -134,4 +145,4 @@ class Requantizer:
             scaled = requantize_double(acc, self.multiplier, self.shift)
         else:
             scaled = requantize_single(acc, self.multiplier, self.shift)
-        return saturate(scaled + self.zero_point, self.low, self.high).astype(np.int8)
+        return saturate(wrapped(scaled + self.zero_point), self.low, self.high).astype(np.int8)

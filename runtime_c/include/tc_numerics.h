@@ -77,6 +77,12 @@ TC_INLINE int32_t tc_rounding_divide_by_pot(int32_t x, int exponent)
     return (x >> exponent) + (remainder > threshold ? 1 : 0);
 }
 
+/* x + y modulo 2^32: for sums that leave int32 only under a nonsensical scale. */
+TC_INLINE int32_t tc_add_wrapping(int32_t x, int32_t y)
+{
+    return (int32_t)((uint32_t)x + (uint32_t)y);
+}
+
 /* Two roundings; shift > 0 is to the left. */
 TC_INLINE int32_t tc_requantize_double(int32_t x, int32_t multiplier, int shift)
 {

@@ -43,6 +43,9 @@ int main(void)
     EXPECT(tc_rounding_divide_by_pot(5, 0), 5);
     EXPECT(tc_rounding_divide_by_pot(INT32_MIN, 31), -1);
 
+    EXPECT(tc_add_wrapping(INT32_MAX, 2), INT32_MIN + 1);
+    EXPECT(tc_add_wrapping(-5, 3), -2);
+
     EXPECT(tc_requantize_double(100, 1 << 30, 0), 50);
     EXPECT(tc_requantize_double(100, 1 << 30, 1), 100);
     EXPECT(tc_requantize_double(3, 1 << 30, -1), 1);  /* 1.5 to 2, halved to 1 */
@@ -50,5 +53,6 @@ int main(void)
     EXPECT(tc_requantize_double(5, 1 << 30, -1), 2);  /* 2.5 to 3, 1.5 to 2 */
     EXPECT(tc_requantize_single(5, 1 << 30, -1), 1);  /* 1.25 */
     EXPECT(tc_requantize_single(-1, 1 << 30, 0), 0);  /* minus one half rounds up */
+    EXPECT(tc_requantize_single(INT32_MAX, 1 << 30, 2), -2);  /* 2^32 - 2 */
     return failures != 0;
 }

@@ -107,5 +107,5 @@ def test_the_other_compiler_builds_the_same_thing(built: Built, example: Path, t
     made = tinycompile.build(example / "kws_dscnn.onnx", "stm32f746", tmp_path / "out", options)
     assert made.verification.stages == ("reference", "arena", "host", "emulator")
     for one, other in zip(built.report["layers"], made.report["layers"], strict=True):
-        assert one["symbol"].endswith(other["symbol"][len("kws_dscnn"):]) and other["flash_code"] > 0
+        assert one["symbol"].endswith(other["symbol"][len("kws_dscnn") :]) and other["flash_code"] > 0
         assert one["flash_constants"] == other["flash_constants"] and other["instructions"] > 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import SEEDS, one_op, quants
+from tinycompile.errors import InternalError
 from tinycompile.ir import DType, Graph, Quant, Tensor
 from tinycompile.ops import InstanceNorm
 
@@ -44,3 +46,9 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @given(graphs(moderate=True), st.integers(0, 2**31))
 def test_specification_is_the_rounded_float_normalisation(graph: Graph, seed: int) -> None:
     assert_close_to_float(graph, noise(graph, seed), steps=0.52)
+
+
+def test_an_image_too_wide_for_its_sums_of_squares_is_refused() -> None:
+    tensors = (Tensor("x", (1, 1, 1 << 18, 1)), Tensor("scale", (1,)), Tensor("bias", (1,)))
+    with pytest.raises(InternalError, match="columns"):
+        InstanceNorm("f", ("x", "scale", "bias"), "y").infer(*tensors)

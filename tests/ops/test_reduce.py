@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import ROUNDINGS, one_op, quants
+from tinycompile.errors import QuantizationFailed
 from tinycompile.ir import DType, Graph, Quant, Tensor
 from tinycompile.ops import Reduce
 
@@ -40,3 +42,10 @@ def test_reductions_run_in_place() -> None:
     for axes in ((1, 2), (3,), (1,), (2, 3)):
         op = Reduce("f", ("x",), "y", "mean", axes)
         assert op.lag(one_op(op, [x], x.q).io(op), 0) == 0
+
+
+def test_a_sum_too_long_for_int32_is_refused() -> None:
+    x = Tensor("x", (1, 8_421_505), DType.INT8, Quant.per_tensor(1.0))
+    graph = one_op(Reduce("f", ("x",), "y", "sum", (1,)), [x], x.q)
+    with pytest.raises(QuantizationFailed, match="8,421,505 values may leave int32"):
+        graph.ops[0].parameters(graph.io(graph.ops[0]))

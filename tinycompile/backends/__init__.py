@@ -11,6 +11,4 @@ __all__ = ["PORTABLE", "Kernel", "candidates"]
 
 def candidates(op: Op, io: IO, features: frozenset[str] = frozenset()) -> tuple[Kernel, ...]:
     """Every kernel that computes ``op`` on a core with these features, most special first."""
-    return tuple(
-        row for row in PORTABLE if isinstance(op, row.op) and row.isa <= features and row.fits(op, io)
-    )
+    return tuple(row for row in PORTABLE if isinstance(op, row.op) and row.isa <= features and row.fits(op, io))

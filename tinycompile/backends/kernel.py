@@ -8,6 +8,13 @@ from typing import Any
 
 from tinycompile.ir import IO, Array, Op
 
+WHOLE_ROWS = ("out_h", "out_w", "out_pitch", "in0_pitch")
+"""Arguments of a kernel that reads the input's rows where it writes the output's."""
+WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
+"""Arguments of a kernel that looks around each pixel, at what may lie outside the input."""
+RINGED = (*WINDOW, "in0_turn", "in0_ring")
+"""The same for a kernel that finds those rows in a ring."""
+
 
 def _always(op: Any, io: IO) -> bool:
     return True
@@ -17,7 +24,7 @@ def _no_scratch(op: Any, io: IO) -> int:
     return 0
 
 
-def _parameter_arrays(op: Op, io: IO) -> Mapping[str, Array]:
+def _no_arrays(op: Op, io: IO) -> Mapping[str, Array]:
     return {}
 
 
@@ -50,11 +57,12 @@ class Kernel:
     fits: Callable[[Any, IO], bool] = _always
     scratch: Callable[[Any, IO], int] = _no_scratch
     """Bytes of working memory; the planner places them like any buffer, 4-aligned."""
-    pack: Callable[[Any, IO], Mapping[str, Array]] = _parameter_arrays
+    pack: Callable[[Any, IO], Mapping[str, Array]] = _no_arrays
     """Constant arrays for flash, by the name that the template uses; NumPy dtypes become C types."""
     numbers: Callable[[Any, IO], Mapping[str, Any]] = _no_numbers
     """Further finished numbers for the template."""
     lag: Callable[[Any, IO, int], int | None] | None = None
     """Where the kernel overlaps better (or worse) than its op promises."""
-    cycles: Mapping[str, float] = field(default_factory=dict)
-    """Predicted cycles per counted feature (macs, ops, loads, stores, call) on a Cortex-M4, refined per core in ``cost``."""
+    cycles: Mapping[str, float] = field(kw_only=True)
+    """On a Cortex-M4, for each count of ``ir.Features`` (macs, ops, stores) and for the ``call`` itself; ``cost``
+    scales it to other cores. ``benchmarks/cycle_model.py`` measures how good it is."""

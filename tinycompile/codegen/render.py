@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +13,12 @@ from tinycompile import resources
 from tinycompile.codegen import checked as canaries
 from tinycompile.codegen.arguments import arguments, fold, parameters
 from tinycompile.codegen.constants import declaration, definition, number
-from tinycompile.codegen.names import identifier, snake
 from tinycompile.codegen.layer import Layer
+from tinycompile.codegen.names import comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
+from tinycompile.ir import Array
 from tinycompile.schedule.program import Loop, Program, Stream, View
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
@@ -31,11 +32,28 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
     prefix = identifier(name or program.graph.name)
     layers = _layers(program, prefix)
     arrays = {layer.array_name(n): a for layer in layers for n, a in layer.arrays.items()}
+    context = _context(program, prefix, layers, arrays, checked=checked)
+    files = {
+        f"{prefix}.h": _print("model.h.j2", context),
+        f"{prefix}.c": _print("model.c.j2", context),
+        f"{prefix}_weights.h": _print("weights.h.j2", context),
+        f"{prefix}_weights.c": _print("weights.c.j2", context),
+        "tc_firmware_model.h": _print("firmware_model.h.j2", context),
+    }
+    runtime = resources.folder("runtime_c")
+    for source in (*RUNTIME, *context["includes"]):
+        files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
+    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
+
+
+def _context(
+    program: Program, prefix: str, layers: Sequence[Layer], arrays: Mapping[str, Array], *, checked: bool
+) -> dict[str, Any]:
+    """All that the templates of a model's files name."""
     guards = canaries.Guards(program) if checked else None
-    context: dict[str, Any] = {
+    return {
         "name": prefix,
         "NAME": prefix.upper(),
-        "graph": program.graph,
         "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
         "used_bytes": program.arena_bytes,
         "inputs": _ports(program, prefix, program.inputs, "input"),
@@ -48,17 +66,6 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
         "guards": guards,
         "number": number,
     }
-    files = {
-        f"{prefix}.h": _print("model.h.j2", context),
-        f"{prefix}.c": _print("model.c.j2", context),
-        f"{prefix}_weights.h": _print("weights.h.j2", context),
-        f"{prefix}_weights.c": _print("weights.c.j2", context),
-        "tc_firmware_model.h": _print("firmware_model.h.j2", context),
-    }
-    runtime = resources.folder("runtime_c")
-    for source in (*RUNTIME, *context["includes"]):
-        files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
-    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
 
 
 def _layers(program: Program, prefix: str) -> list[Layer]:
@@ -80,7 +87,7 @@ def _layers(program: Program, prefix: str) -> list[Layer]:
 def _function(layer: Layer) -> str:
     op, io, kernel = layer.op, layer.io, layer.kernel
     head = parameters(kernel.arguments, io, kernel.scratch(op, io) > 0)
-    comment = f"{op.name}: {op.label()}, {io.out}, by {kernel.name}".replace("*/", "* /").replace("/*", "/ *")
+    comment = comment_text(f"{op.name}: {op.label()}, {io.out}, by {kernel.name}")
     context = {
         "signature": f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})",
         "op": op,
@@ -109,7 +116,7 @@ def _statements(
         for slot in range(len(bodies[0])):
             layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
             variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
-            calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows), "op": layer.op.name})
+            calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows)})
         count = sum(len(body) for body in bodies)
         yield {
             "stream": None,
@@ -144,7 +151,7 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.folder("codegen_templates")),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -152,6 +159,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["comment"] = comment_text
+    return environment
 
 
 def _print(template: str, context: Mapping[str, Any]) -> str:

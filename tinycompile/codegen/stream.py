@@ -15,9 +15,7 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.program import Stream
 
 
-def stream(
-    step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str
-) -> dict[str, Any]:
+def stream(step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str) -> dict[str, Any]:
     """What the template prints of a streamed stage; ``prefix`` starts the names of its tables."""
     kinds: dict[str, dict[tuple[Argument, ...], int]] = {}
     position = {call.op.name: i for i, call in enumerate(step.body)}
@@ -36,7 +34,8 @@ def stream(
             "table": f"{prefix}_rows_{position[call.op.name]}", "type": _type(rows),
         })  # fmt: skip
     largest = max(max(pair) for pair in order)
-    return {"order": order, "name": f"{prefix}_order", "type": "uint8_t" if largest < 256 else "uint16_t", "calls": calls}
+    kind = "uint8_t" if largest < 256 else "uint16_t"
+    return {"order": order, "name": f"{prefix}_order", "type": kind, "calls": calls}
 
 
 def _type(rows: list[list[int]]) -> str:

@@ -171,5 +171,3 @@ def _check_quant(tensor: Tensor, fail: Any) -> None:
         fail(f"tensor {tensor.name!r} of shape {tensor.shape} has {len(quant.scale)} scales on axis {quant.axis}")
     if tensor.dtype is DType.INT8 and not -128 <= quant.zero_point <= 127:
         fail(f"tensor {tensor.name!r} has zero point {quant.zero_point}, outside int8")
-
-

@@ -66,7 +66,7 @@ class Quant:
         """Real values to the nearest integers (ties to even, as ONNX QuantizeLinear), saturated to ``dtype``."""
         info = np.iinfo(dtype.value)
         q = np.rint(np.asarray(real, np.float64) / self.scales(np.shape(real))) + self.zero_point
-        return np.clip(q, info.min, info.max).astype(dtype.value)
+        return np.asarray(np.clip(q, info.min, info.max).astype(dtype.value))
 
     def decode(self, q: Array) -> Array:
         """Integers back to float32 real values."""
@@ -92,7 +92,8 @@ class Tensor:
         if self.data is not None:
             if self.data.shape != self.shape or self.data.dtype != np.dtype(self.dtype.value):
                 raise InternalError(
-                    f"constant {self.name!r} is {self.data.dtype}{self.data.shape}, declared {self.dtype.value}{self.shape}"
+                    f"constant {self.name!r} is {self.data.dtype}{self.data.shape}, "
+                    f"declared {self.dtype.value}{self.shape}"
                 )
             self.data.setflags(write=False)
 

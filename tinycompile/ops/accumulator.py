@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from tinycompile.errors import QuantizationFailed
-from tinycompile.ir import IO, Array
+from tinycompile.ir import IO, Array, Features, Op, Role
 from tinycompile.numerics import INT32_MAX, Requantizer, Scheme
 from tinycompile.ops.clipping import Clip, int8_bounds
+
+OPERATIONS: Mapping[Scheme, int] = {"native": 1, "single": 1, "double": 4}
+"""What requantising one accumulator counts as: cycles relative to the native scheme, as emulated on a Cortex-M4."""
+
+
+@dataclass(frozen=True)
+class Weighted(Op):
+    """An op of x, constant weights and, where it has one, a constant bias."""
+
+    def role(self, index: int) -> Role:
+        """x, weights, bias."""
+        return ("activation", "weight", "bias")[index]
 
 
 def scheme_of(io: IO, tflite: Scheme = "double") -> Scheme:
@@ -56,6 +72,27 @@ def _check(worst: Array, op_name: str) -> None:
             where=op_name,
             hint="raise the channel's weight scale, which is too small for its bias, or calibrate the input",
         )
+
+
+def check_sum(count: int, largest: int, op_name: str) -> None:
+    """QuantizationFailed where ``count`` terms of at most ``largest`` may leave int32."""
+    if count * largest > INT32_MAX:
+        raise QuantizationFailed(
+            f"a sum of {count:,} values may leave int32",
+            where=op_name,
+            hint=f"split it into sums of at most {INT32_MAX // largest:,} values",
+        )
+
+
+def product_parameters(io: IO, bias: Array, clip: Clip, scheme: Scheme) -> Mapping[str, Any]:
+    """``bias``; ``requantizer``; ``zx``, ``zw``: the zero points of x and of the weights."""
+    requantizer = product_requantizer(io, clip, scheme)
+    return {"bias": bias, "requantizer": requantizer, "zx": io.x.zero_point, "zw": io.inputs[1].zero_point}
+
+
+def product_features(io: IO, macs: int, scheme: Scheme) -> Features:
+    """``macs`` products, and one requantisation for each output."""
+    return Features(macs=macs, ops=io.out.size * OPERATIONS[scheme], stores=io.out.nbytes)
 
 
 def product_requantizer(io: IO, clip: Clip, scheme: Scheme) -> Requantizer:

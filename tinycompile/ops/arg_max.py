@@ -32,7 +32,7 @@ class ArgMax(Op):
 
     def features(self, io: IO) -> Features:
         """One comparison for every input value."""
-        return Features(ops=io.x.size, loads=io.x.nbytes, stores=io.out.nbytes)
+        return Features(ops=io.x.size, stores=io.out.nbytes)
 
 
 INT32 = 6

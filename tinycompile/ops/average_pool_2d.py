@@ -24,8 +24,8 @@ from tinycompile.ir import (
 )  # fmt: skip
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.accumulator import scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
-from tinycompile.ops.images import clipped, from_nchw, to_nchw
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
+from tinycompile.ops.images import from_nchw, to_nchw
 from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
 
 
@@ -145,4 +145,4 @@ class AveragePool2D(Op):
     def features(self, io: IO) -> Features:
         """One addition per output and window element."""
         adds = io.out.size * self.kernel[0] * self.kernel[1]
-        return Features(ops=adds, loads=adds, stores=io.out.nbytes)
+        return Features(ops=adds, stores=io.out.nbytes)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.errors import ImportFailed
-from tinycompile.ir import IO, Cut, Features, OnnxWriter, Op, Shape, Tensor, Window
-from tinycompile.ops.clipping import UNCLIPPED, Clip
+from tinycompile.ir import IO, Cut, Features, Op, Shape, Tensor, Window
 
 
 def aligned(shape: Shape, rank: int) -> Shape:
@@ -61,8 +59,8 @@ class Broadcast(Op):
         return 1
 
     def features(self, io: IO) -> Features:
-        """``operations`` a value; a repeated operand is loaded again."""
-        return Features(ops=io.out.size * self.operations(io), loads=2 * io.out.nbytes, stores=io.out.nbytes)
+        """``operations`` a value."""
+        return Features(ops=io.out.size * self.operations(io), stores=io.out.nbytes)
 
 
 def _operand_window(tensor: Tensor, window: Window) -> Window:
@@ -70,15 +68,6 @@ def _operand_window(tensor: Tensor, window: Window) -> Window:
     top, rows = (0, 1) if height == 1 else (window.top, window.height)
     left, columns = (0, 1) if width == 1 else (window.left, window.width)
     return Window(top, left, rows, columns)
-
-
-def write_clipped(w: OnnxWriter, value: str, clip: Clip, output: str) -> None:
-    """ONNX nodes that make ``output`` from ``value``: a Clip, or an Identity where there are no bounds."""
-    if clip == UNCLIPPED:
-        w.node("Identity", [value], output)
-        return
-    low, high = (w.constant(np.float32(bound)) if math.isfinite(bound) else "" for bound in clip)
-    w.node("Clip", [value, low, high], output)
 
 
 def product_ratio(io: IO) -> float:

@@ -1,4 +1,4 @@
-"""Activation bounds that an op applies to its own output: from real values to int8."""
+"""Activation bounds that an op applies to its own output: as ONNX, and from real values to int8."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import math
 
 import numpy as np
 
-from tinycompile.ir import Quant
+from tinycompile.ir import OnnxWriter, Quant
 
 Clip = tuple[float, float]
 
 UNCLIPPED: Clip = (-math.inf, math.inf)
+
+
+def clipped(w: OnnxWriter, name: str, clip: Clip) -> str:
+    """ONNX: ``name`` clipped to real bounds; the same name where there are none."""
+    low, high = (w.constant(np.float32(b)) if math.isfinite(b) else "" for b in clip)
+    return w.node("Clip", [name, low, high]) if low or high else name
 
 
 def int8_bounds(clip: Clip, quant: Quant) -> tuple[int, int]:

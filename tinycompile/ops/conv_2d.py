@@ -15,16 +15,14 @@ from tinycompile.ir import (
     Cut,
     Features,
     OnnxWriter,
-    Op,
     Pad,
     Pair,
-    Role,
     Shape,
     Tensor,
     Window,
     receptive_field,
 )  # fmt: skip
-from tinycompile.ops.accumulator import folded_bias, product_requantizer, scheme_of
+from tinycompile.ops.accumulator import Weighted, folded_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip
 from tinycompile.ops.images import convolution_nodes
 from tinycompile.ops.sliding import padded, patches, sliding_hw, sliding_lag
@@ -34,7 +32,7 @@ BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
-class Conv2D(Op):
+class Conv2D(Weighted):
     """Inputs x (1,H,W,I), weights (O,kh,kw,I/groups), optional bias (O); output (1,OH,OW,O).
 
     acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[o] / s_y), clipped.
@@ -67,10 +65,6 @@ class Conv2D(Op):
         hw = sliding_hw(x.hw, self.kernel, self.stride, self.dilation, self.pad, self.name)
         return (1, *hw, w.shape[0])
 
-    def role(self, index: int) -> Role:
-        """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]
-
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Transpose, Conv, Transpose."""
         pads = [self.pad.top, self.pad.left, self.pad.bottom, self.pad.right]
@@ -84,12 +78,7 @@ class Conv2D(Op):
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``bias``: int32[O] with zero points folded in; ``requantizer``; ``zx``, ``zw``: zero points."""
-        return {
-            "bias": folded_bias(io, self.name),
-            "requantizer": product_requantizer(io, self.clip, scheme_of(io)),
-            "zx": io.x.zero_point,
-            "zw": io.inputs[1].zero_point,
-        }
+        return product_parameters(io, folded_bias(io, self.name), self.clip, scheme_of(io))
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """The formula above."""
@@ -136,4 +125,4 @@ class Conv2D(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and weight of its channel."""
         macs = io.out.size * (io.inputs[1].size // io.inputs[1].shape[0])
-        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Pad, Pair, Role, Shape, Tensor
-from tinycompile.ops.accumulator import checked_bias, product_requantizer, scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip
-from tinycompile.ops.images import clipped, from_nchw, to_nchw
+from tinycompile.ir import IO, Array, Features, OnnxWriter, Pad, Pair, Shape, Tensor
+from tinycompile.ops.accumulator import Weighted, checked_bias, product_features, product_parameters, scheme_of
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
+from tinycompile.ops.images import from_nchw, to_nchw
 
 
 @dataclass(frozen=True)
-class ConvTranspose2D(Op):
+class ConvTranspose2D(Weighted):
     """Inputs x (1,H,W,I), weights (O,kh,kw,I/groups), optional bias (O); output (1,OH,OW,O).
 
     acc[iy * stride + ky * dilation - pad.top, ..., o] = bias[o] + sum (x[iy] - zx) * (w[o, ky] - zw);
@@ -51,10 +51,6 @@ class ConvTranspose2D(Op):
             raise InternalError(f"op {self.name!r}: weights {w.shape} do not fit input {x.shape} {groups}")
         return (1, height, width, w.shape[0])
 
-    def role(self, index: int) -> Role:
-        """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]
-
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """ConvTranspose, whose weights are (I, O/groups, kh, kw), between two transposes."""
         out, rows, columns, per_in = io.inputs[1].shape
@@ -75,12 +71,7 @@ class ConvTranspose2D(Op):
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``bias``: int32[O]; ``requantizer``; ``zx``, ``zw``: zero points."""
-        return {
-            "bias": checked_bias(io, self.name),
-            "requantizer": product_requantizer(io, self.clip, scheme_of(io)),
-            "zx": io.x.zero_point,
-            "zw": io.inputs[1].zero_point,
-        }
+        return product_parameters(io, checked_bias(io, self.name), self.clip, scheme_of(io))
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """The formula above; float64 products are exact, because every sum fits in int32."""
@@ -110,4 +101,4 @@ class ConvTranspose2D(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per input value and weight of its group, those cut off included."""
         macs = io.x.size * self.kernel[0] * self.kernel[1] * (io.out.channels // self.groups)
-        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Role, Shape, Tensor
-from tinycompile.ops.accumulator import folded_bias, product_requantizer, scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip
-from tinycompile.ops.images import clipped
+from tinycompile.ir import IO, Array, Features, OnnxWriter, Shape, Tensor
+from tinycompile.ops.accumulator import Weighted, folded_bias, product_features, product_parameters, scheme_of
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
 from tinycompile.ops.sliding import element_lag
 
 
 @dataclass(frozen=True)
-class Dense(Op):
+class Dense(Weighted):
     """Inputs x (..., K), weights (N, K), optional bias (N); output (..., N).
 
     acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[n] / s_y), clipped.
@@ -32,10 +31,6 @@ class Dense(Op):
             raise InternalError(f"op {self.name!r}: weights {w.shape} do not fit input {x.shape}")
         return (*x.shape[:-1], w.shape[0])
 
-    def role(self, index: int) -> Role:
-        """x, weights, bias."""
-        return ("activation", "weight", "bias")[index]
-
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """MatMul with the transposed weights, then Add."""
         weights = w.node("Transpose", [self.inputs[1]], perm=[1, 0])
@@ -46,12 +41,7 @@ class Dense(Op):
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``bias``: int32[N] with zero points folded in; ``requantizer``; ``zx``, ``zw``: zero points."""
-        return {
-            "bias": folded_bias(io, self.name),
-            "requantizer": product_requantizer(io, self.clip, scheme_of(io, tflite="single")),
-            "zx": io.x.zero_point,
-            "zw": io.inputs[1].zero_point,
-        }
+        return product_parameters(io, folded_bias(io, self.name), self.clip, scheme_of(io, tflite="single"))
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """The formula above, as a float64 matrix product, which is exact: every sum fits in int32."""
@@ -68,4 +58,4 @@ class Dense(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per row and weight."""
         macs = io.out.size * io.x.channels
-        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io, tflite="single"))

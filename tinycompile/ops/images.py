@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import numpy as np
-
 from tinycompile.ir import OnnxWriter, Op
-from tinycompile.ops.clipping import Clip
+from tinycompile.ops.clipping import Clip, clipped
 
 
 def to_nchw(w: OnnxWriter, name: str) -> str:
@@ -19,12 +16,6 @@ def to_nchw(w: OnnxWriter, name: str) -> str:
 def from_nchw(w: OnnxWriter, name: str, output: str) -> None:
     """An NCHW tensor back to NHWC, as ``output``."""
     w.node("Transpose", [name], output, perm=[0, 2, 3, 1])
-
-
-def clipped(w: OnnxWriter, name: str, clip: Clip) -> str:
-    """``name`` clipped to real bounds; the same name where there are none."""
-    low, high = (w.constant(np.float32(b)) if math.isfinite(b) else "" for b in clip)
-    return w.node("Clip", [name, low, high]) if low or high else name
 
 
 def convolution_nodes(

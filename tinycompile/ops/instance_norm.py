@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Role, Shape, Tensor
+from tinycompile.ir import IO, Array, Features, OnnxWriter, Shape, Tensor
 from tinycompile.numerics import INT32_MAX, high_mul_round, saturate
+from tinycompile.ops.accumulator import Weighted
 from tinycompile.ops.images import from_nchw, to_nchw
 
 FRACTION = 16
 """Fraction bits of the result before it is rounded, where its range leaves room for them."""
 LARGEST_OFFSET = 1 << 28
-LARGEST_PIXELS = 1 << 22
+LARGEST_PIXELS, LARGEST_WIDTH = 1 << 22, (1 << 18) - 1
+"""Keep V below 2**62, and a row's sum of squares within uint32."""
 
 
 @dataclass(frozen=True)
-class InstanceNorm(Op):
+class InstanceNorm(Weighted):
     """Inputs x (1,H,W,C), scale (C), bias (C); output (1,H,W,C), with n = H * W pixels.
+
+    The scale takes the weights' place: quantised value by value.
 
     Integer form of scale * (x - mean) / sqrt(variance + epsilon) + bias, per channel:
 
@@ -42,13 +46,9 @@ class InstanceNorm(Op):
         x = inputs[0]
         if len(x.shape) != 4 or any(t.shape != (x.channels,) for t in inputs[1:]):
             raise InternalError(f"op {self.name!r}: scale or bias do not fit input {x.shape}")
-        if x.hw[0] * x.hw[1] > LARGEST_PIXELS:
-            raise InternalError(f"op {self.name!r}: more than {LARGEST_PIXELS} pixels")
+        if x.hw[0] * x.hw[1] > LARGEST_PIXELS or x.hw[1] > LARGEST_WIDTH:
+            raise InternalError(f"op {self.name!r}: more than {LARGEST_PIXELS:,} pixels or {LARGEST_WIDTH:,} columns")
         return x.shape
-
-    def role(self, index: int) -> Role:
-        """x; the scale is quantised like weights, value by value; bias."""
-        return ("activation", "weight", "bias")[index]
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Transpose, InstanceNormalization, Transpose."""
@@ -87,7 +87,7 @@ class InstanceNorm(Op):
 
     def features(self, io: IO) -> Features:
         """Two additions and a product per value in the first pass, as much in the second."""
-        return Features(macs=2 * io.x.size, ops=3 * io.x.size, loads=2 * io.x.nbytes, stores=io.out.nbytes)
+        return Features(macs=2 * io.x.size, ops=3 * io.x.size, stores=io.out.nbytes)
 
 
 def normalizer(spread: int, gain: int, exponent: int) -> tuple[int, int]:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import InternalError, QuantizationFailed
+from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Shape, Tensor
-from tinycompile.numerics import INT32_MAX, Requantizer
-from tinycompile.ops.accumulator import scheme_of
-from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
-from tinycompile.ops.images import clipped
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.accumulator import check_sum, product_features, scheme_of
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,7 @@ class MatMul(Op):
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``requantizer``; ``za``, ``zb``: zero points. QuantizationFailed where a sum may leave int32."""
-        depth = io.x.shape[-1]
-        if depth * 255 * 255 > INT32_MAX:
-            raise QuantizationFailed(
-                f"the product of rows of {depth} values may leave int32",
-                where=self.name,
-                hint=f"split it into products of at most {INT32_MAX // 255**2} values",
-            )
+        check_sum(io.x.shape[-1], 255 * 255, self.name)
         scale = io.x.q.scalar * io.inputs[1].q.scalar / io.out.q.scalar
         bounds = int8_bounds(self.clip, io.out.q)
         return {
@@ -73,4 +66,4 @@ class MatMul(Op):
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and value of a row."""
         macs = io.out.size * io.x.shape[-1]
-        return Features(macs=macs, ops=io.out.size, loads=2 * macs, stores=io.out.nbytes)
+        return product_features(io, macs, scheme_of(io))

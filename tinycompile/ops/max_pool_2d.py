@@ -81,4 +81,4 @@ class MaxPool2D(Op):
     def features(self, io: IO) -> Features:
         """One comparison per output and window element."""
         compares = io.out.size * self.kernel[0] * self.kernel[1]
-        return Features(ops=compares, loads=compares, stores=io.out.nbytes)
+        return Features(ops=compares, stores=io.out.nbytes)

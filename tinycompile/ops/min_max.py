@@ -4,44 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
 from tinycompile.ops.broadcast import Broadcast
-from tinycompile.ops.weighted_sum import rescale
+from tinycompile.ops.weighted_sum import NativeSum, rescale
 
 
 @dataclass(frozen=True)
-class Min(Broadcast):
-    """The smaller of x0 and x1 under NumPy broadcasting."""
+class Extreme(Broadcast):
+    """One of x0 and x1 under NumPy broadcasting, each first brought to the output's quantisation (``rescale``)."""
+
+    choose: ClassVar[np.ufunc]
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
-        """Min."""
-        w.node("Min", list(self.inputs), self.output)
+        """Min or Max."""
+        w.node(type(self).__name__, list(self.inputs), self.output)
+
+    def rescales(self, io: IO) -> tuple[NativeSum, ...]:
+        """What brings each operand to the output's quantisation."""
+        return tuple(rescale(t.q, io.out.q) for t in io.inputs)
 
     def run(self, io: IO, *inputs: Array) -> Array:
-        """min of both operands, each first brought to the output's quantisation (``rescale``)."""
-        return np.minimum(*(rescale(t.q, io.out.q)(x) for t, x in zip(io.inputs, inputs, strict=True)))
+        """``choose`` of the rescaled operands."""
+        a, b = (scaled(x) for scaled, x in zip(self.rescales(io), inputs, strict=True))
+        return np.asarray(self.choose(a, b))
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``rescale``: one NativeSum for each operand."""
-        return {"rescale": tuple(rescale(t.q, io.out.q) for t in io.inputs)}
+        return {"rescale": self.rescales(io)}
 
 
 @dataclass(frozen=True)
-class Max(Broadcast):
-    """The larger of x0 and x1 under NumPy broadcasting."""
+class Min(Extreme):
+    """The smaller of x0 and x1."""
 
-    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
-        """Max."""
-        w.node("Max", list(self.inputs), self.output)
+    choose = np.minimum
 
-    def run(self, io: IO, *inputs: Array) -> Array:
-        """max of both operands, each first brought to the output's quantisation (``rescale``)."""
-        return np.maximum(*(rescale(t.q, io.out.q)(x) for t, x in zip(io.inputs, inputs, strict=True)))
 
-    def parameters(self, io: IO) -> Mapping[str, Any]:
-        """``rescale``: one NativeSum for each operand."""
-        return {"rescale": tuple(rescale(t.q, io.out.q) for t in io.inputs)}
+@dataclass(frozen=True)
+class Max(Extreme):
+    """The larger of x0 and x1."""
+
+    choose = np.maximum

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinycompile.ir import IO, Features, Op, Tensor, Window
+from tinycompile.ir import IO, Features, Op, Tensor
 
 
 @dataclass(frozen=True)
@@ -15,15 +15,10 @@ class Moving(Op):
     moves_data: ClassVar[bool] = True
 
     def features(self, io: IO) -> Features:
-        """Every byte of the output is read and written once."""
-        return Features(loads=io.out.nbytes, stores=io.out.nbytes)
+        """Every byte of the output is written once."""
+        return Features(stores=io.out.nbytes)
 
 
 def is_image(tensor: Tensor) -> bool:
     """Whether the tensor is NHWC with batch 1, so that it has windows."""
     return len(tensor.shape) == 4 and tensor.shape[0] == 1
-
-
-def same_window(tensor: Tensor, window: Window) -> Window | None:
-    """The same window of an input; None for a constant, which has none."""
-    return window if tensor.data is None else None

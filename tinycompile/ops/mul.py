@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer, Scheme
-from tinycompile.ops.broadcast import Broadcast, product_ratio, write_clipped
-from tinycompile.ops.clipping import UNCLIPPED, Clip, int8_bounds
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.accumulator import scheme_of
+from tinycompile.ops.broadcast import Broadcast, product_ratio
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,12 @@ class Mul(Broadcast):
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Mul and, where bounds are set, Clip."""
-        write_clipped(w, w.node("Mul", list(self.inputs)), self.clip, self.output)
+        w.node("Identity", [clipped(w, w.node("Mul", list(self.inputs)), self.clip)], self.output)
 
     def requantizer(self, io: IO) -> Requantizer:
         """From products of two int8 differences to the output."""
-        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
-        scale = product_ratio(io)
-        return Requantizer.make(scheme, scale, io.out.zero_point, *int8_bounds(self.clip, io.out.q))
+        bounds = int8_bounds(self.clip, io.out.q)
+        return Requantizer.make(scheme_of(io), product_ratio(io), io.out.zero_point, *bounds)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """requantize((x0 - z0) * (x1 - z1))."""

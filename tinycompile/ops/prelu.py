@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import IO, Array, OnnxWriter
-from tinycompile.numerics import Requantizer, Scheme
+from tinycompile.numerics import Requantizer
+from tinycompile.ops.accumulator import scheme_of
 from tinycompile.ops.broadcast import Broadcast, product_ratio, ratio
 
 
@@ -23,9 +24,8 @@ class PRelu(Broadcast):
 
     def requantizers(self, io: IO) -> tuple[Requantizer, Requantizer]:
         """For x - zero point where it is not negative, and for its product with the slope's difference."""
-        scheme: Scheme = "double" if io.rounding == "tflite" else "native"
-        positive = Requantizer.make(scheme, ratio(io), io.out.zero_point)
-        return positive, Requantizer.make(scheme, product_ratio(io), io.out.zero_point)
+        positive = Requantizer.make(scheme_of(io), ratio(io), io.out.zero_point)
+        return positive, Requantizer.make(scheme_of(io), product_ratio(io), io.out.zero_point)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """Each branch through its own requantizer (as kernels/internal/reference/prelu.h)."""

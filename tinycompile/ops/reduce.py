@@ -12,7 +12,7 @@ import numpy as np
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Features, OnnxWriter, Op, Shape, Tensor
 from tinycompile.numerics import INT8_MAX, INT8_MIN, Requantizer, tflite_multiplier
-from tinycompile.ops.accumulator import scheme_of
+from tinycompile.ops.accumulator import check_sum, scheme_of
 from tinycompile.ops.sliding import element_lag
 
 Kind = Literal["mean", "sum", "max", "min"]
@@ -53,12 +53,16 @@ class Reduce(Op):
         w.node("Reshape", [value, w.constant(np.array(io.out.shape, np.int64))], self.output)
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
-        """``requantizer``, or None where the values stay as they are; ``start``: what the sum starts from."""
+        """``requantizer``, or None where the values stay as they are; ``start``: what the sum starts from.
+
+        QuantizationFailed where a sum may leave int32.
+        """
         if self.kind in ("max", "min"):
             scale = io.x.q.scalar / io.out.q.scalar
             same = io.x.quant == io.out.quant
             requantizer = None if same else Requantizer.make(scheme_of(io), scale, io.out.zero_point)
             return {"requantizer": requantizer, "start": INT8_MIN if self.kind == "max" else INT8_MAX}
+        check_sum(self.count(io), 255, self.name)
         return {"requantizer": self._requantizer(io), "start": -io.x.zero_point * self.count(io)}
 
     def _requantizer(self, io: IO) -> Requantizer:
@@ -90,4 +94,4 @@ class Reduce(Op):
 
     def features(self, io: IO) -> Features:
         """One addition or comparison per input value."""
-        return Features(ops=io.x.size + io.out.size, loads=io.x.nbytes, stores=io.out.nbytes)
+        return Features(ops=io.x.size + io.out.size, stores=io.out.nbytes)

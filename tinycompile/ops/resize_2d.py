@@ -10,6 +10,7 @@ import numpy as np
 
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Cut, Features, OnnxWriter, Pair, Shape, Tensor, Window
+from tinycompile.ops.images import from_nchw, to_nchw
 from tinycompile.ops.moving import Moving, is_image
 
 Coordinates = Literal[
@@ -54,17 +55,16 @@ class Resize2D(Moving):
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Resize between two Transposes, because ONNX has channels first."""
-        first = w.node("Transpose", [self.inputs[0]], perm=[0, 3, 1, 2])
         if self.scales:
             target = [w.constant(np.array((1, 1, *self.scales), np.float32))]
         else:
             target = ["", w.constant(np.array((io.out.shape[0], io.out.channels, *self.size), np.int64))]
         mode = {"nearest": "nearest", "bilinear": "linear"}[self.mode]
         made = w.node(
-            "Resize", [first, "", *target], mode=mode,
+            "Resize", [to_nchw(w, self.inputs[0]), "", *target], mode=mode,
             coordinate_transformation_mode=self.coordinates, nearest_mode=self.nearest,
         )  # fmt: skip
-        w.node("Transpose", [made], self.output, perm=[0, 2, 3, 1])
+        from_nchw(w, made, self.output)
 
     def positions(self, io: IO, axis: int) -> Array:
         """float32[out]: where each output lies in the input's coordinates, along rows (0) or columns (1)."""
@@ -152,8 +152,8 @@ class Resize2D(Moving):
     def features(self, io: IO) -> Features:
         """Nearest copies; bilinear takes four products a value."""
         if self.mode == "nearest":
-            return Features(loads=io.out.nbytes, stores=io.out.nbytes)
-        return Features(macs=4 * io.out.size, ops=io.out.size, loads=4 * io.out.nbytes, stores=io.out.nbytes)
+            return super().features(io)
+        return Features(macs=4 * io.out.size, ops=io.out.size, stores=io.out.nbytes)
 
 
 def _half_pixel(x: Array, scale: np.float32, source: int, size: int) -> Array:

@@ -121,7 +121,7 @@ class _Rows(Op):
 
     def features(self, io: IO) -> Features:
         """Three passes over every row."""
-        return Features(ops=3 * io.out.size, loads=3 * io.x.nbytes + 4 * io.x.size, stores=io.out.nbytes)
+        return Features(ops=3 * io.out.size, stores=io.out.nbytes)
 
 
 @dataclass(frozen=True)

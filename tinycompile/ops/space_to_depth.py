@@ -8,6 +8,7 @@ import numpy as np
 
 from tinycompile.errors import ImportFailed
 from tinycompile.ir import IO, Array, Cut, OnnxWriter, Shape, Tensor, Window
+from tinycompile.ops.images import from_nchw, to_nchw
 from tinycompile.ops.moving import Moving
 
 
@@ -29,9 +30,8 @@ class SpaceToDepth(Moving):
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """SpaceToDepth between two Transposes, because ONNX has channels first."""
-        first = w.node("Transpose", [self.inputs[0]], perm=[0, 3, 1, 2])
-        made = w.node("SpaceToDepth", [first], blocksize=self.block)
-        w.node("Transpose", [made], self.output, perm=[0, 2, 3, 1])
+        made = w.node("SpaceToDepth", [to_nchw(w, self.inputs[0])], blocksize=self.block)
+        from_nchw(w, made, self.output)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """Reshape, transpose, reshape."""

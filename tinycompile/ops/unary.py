@@ -212,7 +212,7 @@ def _onnx_gelu(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3)))
+    return np.asarray(0.5 * x * (1 + np.tanh(GELU_TANH[0] * (x + GELU_TANH[1] * x**3))))
 
 
 def _onnx_gelu_tanh(w: OnnxWriter, x: str, c: tuple[float, ...]) -> str:

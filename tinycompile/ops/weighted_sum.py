@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinycompile.ir import IO, Array, Quant
-from tinycompile.numerics import Int, requantize_double, saturate, tflite_multiplier
-from tinycompile.ops.clipping import Clip, int8_bounds
+from tinycompile.ir import IO, Array, OnnxWriter, Quant
+from tinycompile.numerics import Int, requantize_double, saturate, tflite_multiplier, wrapped
+from tinycompile.ops.broadcast import Broadcast
+from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped, int8_bounds
 
 MULTIPLIER_BITS = 15
 """Multipliers fit int16, so that cores with DSP can take two products in one instruction (SMLAD)."""
@@ -87,7 +90,7 @@ class TfliteSum:
         for i, (x, sign) in enumerate(zip(inputs, self.signs, strict=True)):
             total = total + sign * self._scaled((x.astype(np.int64) - self.zero_points[i]) << TFLITE_SHIFT, i)
         scaled = self._scaled(total, 2)
-        return saturate(scaled + self.zero_points[2], self.low, self.high).astype(np.int8)
+        return saturate(wrapped(scaled + self.zero_points[2]), self.low, self.high).astype(np.int8)
 
     def _scaled(self, x: Int, index: int) -> Int:
         return requantize_double(x, np.array(self.multipliers[index]), np.array(self.shifts[index]))
@@ -95,6 +98,32 @@ class TfliteSum:
 
 def _ints(values: Int) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
+
+
+@dataclass(frozen=True)
+class Sum(Broadcast):
+    """What Add and Sub share: the sum of both inputs with ``signs``, clipped."""
+
+    clip: Clip = UNCLIPPED
+
+    signs: ClassVar[tuple[int, int]]
+
+    def to_onnx(self, io: IO, w: OnnxWriter) -> None:
+        """Add or Sub and, where bounds are set, Clip."""
+        total = w.node(type(self).__name__, list(self.inputs))
+        w.node("Identity", [clipped(w, total, self.clip)], self.output)
+
+    def run(self, io: IO, *inputs: Array) -> Array:
+        """``weighted_sum``."""
+        return weighted_sum(io, self.signs, self.clip)(*inputs)
+
+    def operations(self, io: IO) -> int:
+        """TensorFlow Lite's three double roundings take five times as long as a native sum."""
+        return 5 if io.rounding == "tflite" else 1
+
+    def parameters(self, io: IO) -> Mapping[str, Any]:
+        """``sum``: the NativeSum or TfliteSum."""
+        return {"sum": weighted_sum(io, self.signs, self.clip)}
 
 
 def weighted_sum(io: IO, signs: tuple[int, int], clip: Clip) -> NativeSum | TfliteSum:

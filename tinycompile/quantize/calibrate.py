@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -45,32 +45,28 @@ def measure(sharing: Sharing, samples: Samples) -> dict[str, Histogram]:
     Two passes: extremes first, then counts between them, so memory does not grow with the number of samples.
     QuantizationFailed names a tensor that is not finite and the sample.
     """
-    sources = open_sources(sharing)
-    constants = _constants(sharing)
+    sources, constants = open_sources(sharing), _constants(sharing)
     if not sources and not constants:
         return {}
     model = FloatModel(sharing.graph, [name for names in sources.values() for name in names])
-    lows: dict[str, list[float]] = {}
-    highs: dict[str, list[float]] = {}
-    for root, values in [(r, v) for r, vs in constants.items() for v in vs]:
-        lows.setdefault(root, []).append(float(values.min()))
-        highs.setdefault(root, []).append(float(values.max()))
-    for index, sample in enumerate(samples):
-        found = model(sample)
-        for root, names in sources.items():
-            for name in names:
-                low, high = float(found[name].min()), float(found[name].max())
-                _check_finite(name, low, high, index)
-                lows.setdefault(root, []).append(low)
-                highs.setdefault(root, []).append(high)
-    histograms = {root: Histogram.empty(min(lows[root]), max(highs[root])) for root in lows}
-    for root, values in [(r, v) for r, vs in constants.items() for v in vs]:
-        histograms[root].add(values)
-    for sample in samples:
-        found = model(sample)
-        for root, names in sources.items():
-            for name in names:
-                histograms[root].add(found[name])
+
+    def values() -> Iterator[tuple[str, Array]]:
+        for root, arrays in constants.items():
+            yield from ((root, array) for array in arrays)
+        for index, sample in enumerate(samples):
+            found = model(sample)
+            for root, names in sources.items():
+                for name in names:
+                    _check_finite(name, found[name], index)
+                    yield root, found[name]
+
+    ends: dict[str, tuple[float, float]] = {}
+    for root, array in values():
+        low, high = ends.get(root, (np.inf, -np.inf))
+        ends[root] = min(low, float(array.min())), max(high, float(array.max()))
+    histograms = {root: Histogram.empty(low, high) for root, (low, high) in ends.items()}
+    for root, array in values():
+        histograms[root].add(array)
     return histograms
 
 
@@ -102,10 +98,10 @@ def _constants(sharing: Sharing) -> Mapping[str, list[Array]]:
     return found
 
 
-def _check_finite(name: str, low: float, high: float, index: int) -> None:
-    if not (np.isfinite(low) and np.isfinite(high)):
+def _check_finite(name: str, values: Array, index: int) -> None:
+    if not np.isfinite(values).all():
         raise QuantizationFailed(
-            f"is not finite for calibration sample {index}: {low} .. {high}",
+            f"is not finite for calibration sample {index}: {values.min()} .. {values.max()}",
             where=f"tensor {name!r}",
             hint="check that the samples are scaled as in training (--preprocess)",
         )

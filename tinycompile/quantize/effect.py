@@ -18,7 +18,7 @@ BUDGET = 2e10
 """Multiply-accumulates that may be spent on comparing ranges: a few seconds."""
 PER_OP = 50_000
 """What starting an op in ONNX Runtime costs, in the time of multiply-accumulates."""
-MOST_SAMPLES, LEAST_SAMPLES = 16, 4
+MOST_SAMPLES, LEAST_SAMPLES = 32, 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def output_errors(
     """For each group and each of its candidates: the relative mean square error at the network's outputs.
 
     Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and
-    are relative to the outputs' mean square. ``options`` names groups by their root.
+    are relative to the outputs' mean square over all samples: relative to each sample's own, samples of little
+    signal would decide, and the others be clipped. ``options`` names groups by their root.
     """
     sources = {root: names for root, names in open_sources(sharing).items() if root in options}
     model, sinks = _simulator(sharing.graph, sources)
@@ -63,10 +64,7 @@ def output_errors(
     truth = [run(sample, None, None) for sample in samples]
     found = {}
     for root, proposals in options.items():
-        found[root] = [
-            float(np.mean([_relative(run(s, root, c), t) for s, t in zip(samples, truth, strict=True)]))
-            for c in proposals
-        ]
+        found[root] = [_relative([run(s, root, c) for s in samples], truth) for c in proposals]
     return found
 
 
@@ -89,11 +87,13 @@ class _Run:
         return [values[name] for name in self.sinks]
 
 
-def _relative(values: list[Array], truth: list[Array]) -> float:
-    parts = [
-        float(np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30))
-        for v, t in zip(values, truth, strict=True)
-    ]
+def _relative(values: list[list[Array]], truth: list[list[Array]]) -> float:
+    """Noise over signal of every sink (the inner lists), each over all samples; their mean."""
+    parts = []
+    for mine, exact in zip(zip(*values, strict=True), zip(*truth, strict=True), strict=True):
+        noise = sum(float(np.square(v - t, dtype=np.float64).sum()) for v, t in zip(mine, exact, strict=True))
+        signal = sum(float(np.square(t, dtype=np.float64).sum()) for t in exact)
+        parts.append(noise / max(signal, 1e-30))
     return sum(parts) / len(parts)
 
 
@@ -104,17 +104,16 @@ def _simulator(graph: Graph, sources: Mapping[str, Sequence[str]]) -> tuple[Floa
     root_of = {name: root for root, names in sources.items() for name in names}
     renamed = {name: f"{name}#quantized" for name in root_of}
     tensors = dict(graph.tensors)
+    tensors.update((new, replace(tensors[old], name=new, quant=None)) for old, new in renamed.items())
     for root in sources:
         tensors.update((f"{root}#{k}", Tensor(f"{root}#{k}", ())) for k in ("scale", "zero", "on"))
     ops: list[Op] = []
-    for name in [*graph.inputs, *(op for op in graph.ops)]:
-        if isinstance(name, Op):
-            ops.append(replace(name, inputs=tuple(renamed.get(n, n) for n in name.inputs)))
-            name = name.output
-        if name in root_of:
-            root = root_of[name]
-            tensors[renamed[name]] = replace(tensors[name], name=renamed[name], quant=None)
-            ops.append(_simulated(name, root, renamed[name]))
+    for name in (n for n in graph.inputs if n in root_of):
+        ops.append(_simulated(name, root_of[name], renamed[name]))
+    for op in graph.ops:
+        ops.append(replace(op, inputs=tuple(renamed.get(n, n) for n in op.inputs)))
+        if op.output in root_of:
+            ops.append(_simulated(op.output, root_of[op.output], renamed[op.output]))
     sinks = [renamed.get(n, n) for n in compared(graph)]
     inputs = (*graph.inputs, *(f"{root}#{k}" for root in sources for k in ("scale", "zero", "on")))
     outputs = tuple(renamed.get(n, n) for n in graph.outputs)

@@ -33,44 +33,32 @@ def compare_layers(source: Graph, quantized: Graph, samples: Samples, *, correct
 
     ``source`` is the float graph and ``quantized`` its integer form: the same ops in the same order.
     """
-    walk = _Walk(source, quantized, correct)
-    return walk.run(samples.spread(_affordable(source)))
+    inputs = samples.spread(_affordable(source)).inputs
+    true = {name: [_rounded(v, source.tensors[name]) for v in x] for name, x in inputs.items()}
+    mine = {name: [_rounded(v, quantized.tensors[name]) for v in x] for name, x in true.items()}
+    last = {name: index for index, op in enumerate(source.ops) for name in op.inputs}
+    ops: list[Op] = []
+    biases: dict[str, Tensor] = {}
+    errors: list[OpError] = []
+    for index, op in enumerate(source.ops):
+        step = _Step.of(op, quantized.ops[index], source, quantized)
+        if correct:
+            step = step.corrected(quantized, true, mine)
+        ops.append(step.op)
+        biases.update((bias.name, bias) for bias in step.new_bias)
+        error = step.advance(true, mine)
+        if error is not None:
+            errors.append(error)
+        for name in (n for n in op.inputs if last[n] == index):
+            # Only what is still needed is kept: a network's activations do not fit in memory for every sample.
+            true.pop(name, None)
+            mine.pop(name, None)
+    return quantized.with_ops(ops, {**quantized.tensors, **biases}), errors
 
 
 def _affordable(graph: Graph) -> int:
     cost = 4 * sum(op.features(graph.io(op)).macs + graph.tensors[op.output].size for op in graph.ops)
     return int(min(max(BUDGET // max(cost, 1), LEAST_SAMPLES), MOST_SAMPLES))
-
-
-@dataclass
-class _Walk:
-    """The state of one pass: what each tensor still needed holds, for every sample, true and quantised."""
-
-    source: Graph
-    quantized: Graph
-    correct: bool
-
-    def run(self, samples: Samples) -> tuple[Graph, list[OpError]]:
-        true = {name: [_rounded(v, self.source.tensors[name]) for v in x] for name, x in samples.inputs.items()}
-        mine = {name: [_rounded(v, self.quantized.tensors[name]) for v in x] for name, x in true.items()}
-        last = {name: index for index, op in enumerate(self.source.ops) for name in op.inputs}
-        errors: list[OpError] = []
-        ops: list[Op] = []
-        biases: list[Tensor] = []
-        for index, op in enumerate(self.source.ops):
-            step = _Step.of(op, self.quantized.ops[index], self.source, self.quantized)
-            if self.correct:
-                step = step.corrected(self.quantized, true, mine)
-            ops.append(step.op)
-            biases += step.new_bias
-            error = step.advance(true, mine)
-            if error is not None:
-                errors.append(error)
-            for name in op.inputs:
-                if last[name] == index:
-                    true.pop(name, None)
-                    mine.pop(name, None)
-        return self.quantized.with_ops(ops, {**self.quantized.tensors, **{b.name: b for b in biases}}), errors
 
 
 @dataclass(frozen=True)

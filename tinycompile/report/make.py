@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycompile import __version__
-from tinycompile.ir import Graph
-from tinycompile.schedule import View
+from tinycompile.boards import Board
+from tinycompile.ir import Graph, Op
+from tinycompile.schedule import Call, View
 
 if TYPE_CHECKING:
     from tinycompile.api.compile import Compiled
@@ -35,38 +36,27 @@ def make_report(
     ``board_file`` is the path of the board's own .toml where it is not one that ships with tinycompile.
     """
     layers = _layers(compiled, firmware, verification)
-    board, program = compiled.board, compiled.program
-    cost = verification.emulation
-    clock = board.clock_hz
-    cycles = {
-        "estimated": sum(layer["cycles_estimated"] for layer in layers),
-        "emulated": cost.cycles if cost else None,
-    }
-    best = cycles["emulated"] or cycles["estimated"]
+    graph, program, cost = compiled.graph, compiled.program, verification.emulation
+    estimated = sum(layer["cycles_estimated"] for layer in layers)
+    emulated = cost.cycles if cost else None
     return {
         "schema_version": SCHEMA_VERSION,
         "tinycompile": __version__,
-        "model": _model(model, compiled.graph),
-        "board": {
-            "name": board.name,
-            "file": board_file,
-            "core": board.core,
-            "clock_hz": clock,
-            "memory": [{"name": r.name, "origin": r.origin, "size": r.size} for r in board.memory],
-        },
+        "model": _model(model, graph),
+        "board": _board(compiled.board, board_file),
         "fits": True,
         "memory": _memory(compiled, firmware, verification),
         "macs": sum(layer["macs"] for layer in layers),
         "instructions": cost.instructions if cost else None,
-        "cycles": cycles,
-        "milliseconds": 1e3 * best / clock,
+        "cycles": {"estimated": estimated, "emulated": emulated},
+        "milliseconds": 1e3 * (emulated or estimated) / compiled.board.clock_hz,
         "inference_function": compiled.sources.run,
         "header": compiled.sources.header,
         "host_library": host.name,
         "firmware": {"elf": firmware.elf.name, "bin": firmware.bin.name, "hex": firmware.hex.name},
         "console": firmware.console,
-        "inputs": [_port(compiled.graph, view) for view in program.inputs],
-        "outputs": [_port(compiled.graph, view) for view in program.outputs],
+        "inputs": [_port(graph, view) for view in program.inputs],
+        "outputs": [_port(graph, view) for view in program.outputs],
         "layers": layers,
         "quantization": _quantization(compiled),
         "verification": {
@@ -75,6 +65,16 @@ def make_report(
             "agree": bool(verification.stages),
         },
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def _board(board: Board, file: str | None) -> dict[str, Any]:
+    return {
+        "name": board.name,
+        "file": file,
+        "core": board.core,
+        "clock_hz": board.clock_hz,
+        "memory": [{"name": r.name, "origin": r.origin, "size": r.size} for r in board.memory],
     }
 
 
@@ -122,40 +122,42 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) 
 
 def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
     """One entry for each C function of a layer: its kernel, what it costs, and the error that its op adds."""
-    from tinycompile.api.estimate import call_cycles
-
-    graph, program = compiled.graph, compiled.program
-    ops = {op.name: op for op in graph.ops}
+    ops = {op.name: op for op in compiled.graph.ops}
     costs = {c.name: c for c in verification.emulation.layers} if verification.emulation else {}
     errors = {error.op: error for error in compiled.quantized.report.ops}
-    calls: dict[str, list[Any]] = {}
-    for call in program.unrolled():
+    calls: dict[str, list[Call]] = {}
+    for call in compiled.program.unrolled():
         calls.setdefault(call.op.name, []).append(call)
     found = []
     for symbol, name in compiled.sources.layers.items():
-        op, mine, cost = ops[name], calls[name], costs.get(symbol)
-        features = [c.op.features(c.io(graph)) for c in mine]
-        constants = sum(n for s, n in firmware.symbols.items() if s.startswith(f"{symbol}_"))
+        cost, error = costs.get(symbol), errors.get(name)
         found.append(
             {
-                "name": name,
-                "op": type(op).__name__,
-                "kernel": mine[0].kernel.name,
+                **_planned(ops[name], calls[name], compiled.graph, compiled.board.core),
                 "symbol": symbol,
-                "output": op.output,
-                "shape": list(graph.tensors[op.output].shape),
-                "calls": len(mine),
-                "macs": sum(f.macs for f in features),
-                "flash_constants": constants,
+                "flash_constants": sum(n for s, n in firmware.symbols.items() if s.startswith(f"{symbol}_")),
                 "flash_code": firmware.symbols.get(symbol, 0),
-                "cycles_estimated": sum(call_cycles(c, program, compiled.board) for c in mine),
                 "cycles_emulated": cost.cycles if cost else None,
                 "instructions": cost.instructions if cost else None,
-                "snr_added_db": _finite(errors[name].added) if name in errors else None,
-                "snr_total_db": _finite(errors[name].total) if name in errors else None,
+                "snr_added_db": _finite(error.added) if error else None,
+                "snr_total_db": _finite(error.total) if error else None,
             }
         )
     return found
+
+
+def _planned(op: Op, calls: Sequence[Call], graph: Graph, core: str) -> dict[str, Any]:
+    """What is known of a layer before it is compiled."""
+    return {
+        "name": op.name,
+        "op": type(op).__name__,
+        "kernel": calls[0].kernel.name,
+        "output": op.output,
+        "shape": list(graph.tensors[op.output].shape),
+        "calls": len(calls),
+        "macs": sum(call.op.features(call.io(graph)).macs for call in calls),
+        "cycles_estimated": sum(call.cycles(graph, core) for call in calls),
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -101,7 +101,9 @@ def _takes_parts(kernel: Kernel) -> bool:
     return "in0_last" in kernel.arguments
 
 
-def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | Streams | None) -> Candidate:
+def _candidate(
+    graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | Streams | None
+) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
     return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
 
@@ -167,9 +169,8 @@ def _row_cycles(rows: Rows, index: int, kernel: Kernel, core: str) -> int:
     part = rows.ops[index]
     count = Counter(part.kind(y) for i, y in rows.calls if i == index)
     first = {part.kind(y): y for y in reversed(range(len(part.cuts)))}
-    return sum(
-        n * kernel_cycles(part.cuts[first[kind]].op, part.row_io(first[kind]), kernel, core) for kind, n in count.items()
-    )
+    each = {kind: kernel_cycles(part.cuts[y].op, part.row_io(y), kernel, core) for kind, y in first.items()}
+    return sum(count[kind] * cycles for kind, cycles in each.items())
 
 
 def _arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:

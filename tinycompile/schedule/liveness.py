@@ -1,9 +1,10 @@
 """From runs in order to buffers with lifetimes, and the overlaps that in-place operators allow.
 
-Steps count ops: a run of one op takes one step, a stage one for each of its ops, however many patches it
-has, a streamed stage one in all: its rings are alive together. What a stage reads and writes outside is alive in all its steps; what is inside, from the op that
-writes it to the last one that reads it, in the largest size that any patch needs. Aliases (a reshape)
-take no step: they are names of one buffer. Inputs are alive from step -1, outputs to the end.
+Steps count ops: a run of one op takes one step, a stage of patches one for each of its ops, however many
+patches it has, and a streamed stage one in all: its rings are alive together. What a stage reads and writes
+outside is alive in all its steps; what is inside a stage of patches, from the op that writes it to the last
+one that reads it, in the largest size that any patch needs. Aliases (a reshape) take no step: they are names
+of one buffer. Inputs are alive from step -1, outputs to the end.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Tas
             continue
         reads = tuple(dict.fromkeys(owner[n] for n in run.reads(graph)))
         sizes[run.output] = graph.tensors[run.output].nbytes
-        lags = {} if run.patches or run.rows else _lags(run.ops[0], graph.io(run.ops[0]), kernels[run.ops[0].name], owner)
+        op, staged = run.ops[0], run.patches or run.rows
+        lags = {} if staged else _lags(op, graph.io(op), kernels[op.name], owner)
         saves = {name: _saved(sizes[run.output], sizes[name], lag) for name, lag in lags.items()}
         found.append(Task(run.output, reads, run.output, _inner_peak(graph, run, kernels), saves))
     return found, sizes

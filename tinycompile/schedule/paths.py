@@ -99,8 +99,8 @@ class Paths:
                     if any(self.row_op(op) is None for op in ops):
                         break
                     continue
-                found = Segment(start, stop, self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows), len(rows.calls))
-                yield found
+                size = self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows)
+                yield Segment(start, stop, size, len(rows.calls))
                 if sum(rows.ring_bytes.values()) > self.most:
                     break
 

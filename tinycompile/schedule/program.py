@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from tinycompile.backends import Kernel
+from tinycompile.cost import kernel_cycles
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Graph, Op, Shape
 
@@ -85,6 +86,10 @@ class Call:
         views = iter(self.inputs)
         inputs = tuple(t if t.data is not None else t.like(shape=next(views).shape) for t in io.inputs)
         return replace(io, inputs=inputs, out=io.out.like(shape=self.output.shape))
+
+    def cycles(self, graph: Graph, core: str) -> int:
+        """Predicted cycles on ``core`` (see ``cost``)."""
+        return kernel_cycles(self.op, self.io(graph), self.kernel, core)
 
 
 @dataclass(frozen=True)

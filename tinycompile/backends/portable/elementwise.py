@@ -8,8 +8,9 @@ from itertools import groupby
 from math import prod
 from typing import Any
 
-from tinycompile.backends.kernel import Kernel
-from tinycompile.ir import IO, Array, Op, Shape
+from tinycompile.backends.kernel import WHOLE_ROWS, Kernel
+from tinycompile.backends.portable.operands import Source, constants, sources
+from tinycompile.ir import IO, Op, Shape
 from tinycompile.ops.add import Add
 from tinycompile.ops.broadcast import Broadcast, aligned
 from tinycompile.ops.min_max import Max, Min
@@ -22,27 +23,23 @@ KINDS: Mapping[type[Op], str] = {
     Add: "sum", Sub: "sum", Mul: "product", Min: "minimum", Max: "maximum", PRelu: "prelu",
 }  # fmt: skip
 
-CYCLES: Mapping[type[Op], float] = {Add: 11.0, Sub: 11.0, Mul: 12.0, Min: 15.0, Max: 15.0, PRelu: 16.0}
+CYCLES: Mapping[type[Op], float] = {Add: 12.0, Sub: 14.3, Mul: 13.0, Min: 15.0, Max: 15.0, PRelu: 16.0}
 """Cycles an operation on a Cortex-M4, as emulated (clang -O2)."""
 
 
 @dataclass(frozen=True)
-class RowOperand:
+class RowOperand(Source):
     """How a row kernel walks one operand: element steps a row (C text, empty: none), a column and a channel."""
 
-    pointer: str
-    constant: str
     row: str
     column: int
     channel: int
 
 
 @dataclass(frozen=True)
-class StridedOperand:
+class StridedOperand(Source):
     """Where a strided kernel finds one operand: ``offset`` is the index as C text over the loops' counters."""
 
-    pointer: str
-    constant: str
     offset: str
 
 
@@ -90,28 +87,16 @@ def by_rows(op: Op, io: IO) -> bool:
     return image(io) is not None
 
 
-def names(io: IO) -> list[tuple[str, str]]:
-    """(pointer argument, constant array) of each input; one of them is empty."""
-    activations = iter(range(len(io.inputs)))
-    return [(f"in{next(activations)}", "") if t.data is None else ("", f"input{i}") for i, t in enumerate(io.inputs)]
-
-
-def constants(op: Op, io: IO) -> Mapping[str, Array]:
-    """Constant inputs as they are."""
-    return {f"input{i}": t.data for i, t in enumerate(io.inputs) if t.data is not None}
-
-
 def row_numbers(op: Op, io: IO) -> Mapping[str, Any]:
     """Operands of the row template."""
     found = image(io)
     assert found is not None, "by_rows() was asked first"
     out, shapes = found
     operands = []
-    for (pointer, constant), (_, height, width, channels) in zip(names(io), shapes, strict=True):
-        pitch = f"{pointer}_pitch" if pointer else str(width * channels)
-        operands.append(
-            RowOperand(pointer, constant, pitch if height > 1 else "", channels if width > 1 else 0, int(channels > 1))
-        )
+    for source, (_, height, width, channels) in zip(sources(io), shapes, strict=True):
+        pitch = f"{source.pointer}_pitch" if source.pointer else str(width * channels)
+        row, column = pitch if height > 1 else "", channels if width > 1 else 0
+        operands.append(RowOperand(source.pointer, source.constant, row, column, int(channels > 1)))
     return {
         "kind": kind(op, io),
         "operands": operands,
@@ -129,28 +114,27 @@ def strided_numbers(op: Op, io: IO) -> Mapping[str, Any]:
     groups = [list(g) for _, g in groupby(axes, key=lambda i: tuple(shape[i] > 1 for shape in shapes))]
     loops = [StridedLoop(f"i{n}", prod(out[i] for i in group)) for n, group in enumerate(groups)]
     operands = []
-    for (pointer, constant), shape in zip(names(io), shapes, strict=True):
+    for source, shape in zip(sources(io), shapes, strict=True):
         terms = []
         for loop, group in zip(loops, groups, strict=True):
             step = prod(shape[group[-1] + 1 :])
             if shape[group[-1]] > 1:
                 terms.append(f"{loop.index} * {step}" if step > 1 else loop.index)
-        operands.append(StridedOperand(pointer, constant, " + ".join(terms) or "0"))
+        operands.append(StridedOperand(source.pointer, source.constant, " + ".join(terms) or "0"))
     return {"kind": kind(op, io), "operands": operands, "loops": loops}
 
 
 def rows_of(op: type[Broadcast]) -> tuple[Kernel, ...]:
     """The kernels of one binary op: by rows with one or two activations, and for any broadcasting."""
-    extents = ("out_h", "out_w", "out_pitch", "in0_pitch")
     cycles, more = {"ops": CYCLES[op], "call": 40.0}, {"ops": CYCLES[op] + 3, "call": 40.0}
     rows, strided = "portable/binary_rows.c.j2", "portable/binary_strided.c.j2"
     return (
         Kernel(
-            "rows", op, rows, arguments=(*extents, "in1_pitch"), pack=constants, numbers=row_numbers, cycles=cycles,
+            "rows", op, rows, arguments=(*WHOLE_ROWS, "in1_pitch"), pack=constants, numbers=row_numbers, cycles=cycles,
             fits=lambda op, io: by_rows(op, io) and len(io.activations) == 2,
         ),
         Kernel(
-            "rows_constant", op, rows, arguments=extents, pack=constants, numbers=row_numbers, cycles=cycles,
+            "rows_constant", op, rows, arguments=WHOLE_ROWS, pack=constants, numbers=row_numbers, cycles=cycles,
             fits=lambda op, io: by_rows(op, io) and len(io.activations) == 1,
         ),
         Kernel("strided", op, strided, pack=constants, numbers=strided_numbers, cycles=more),
@@ -160,7 +144,7 @@ def rows_of(op: type[Broadcast]) -> tuple[Kernel, ...]:
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         "table", Unary, "portable/unary.c.j2",
-        arguments=("out_h", "out_w", "out_pitch", "in0_pitch"),
+        arguments=WHOLE_ROWS,
         pack=lambda op, io: {"table": op.table(io)},
         cycles={"ops": 5.3, "call": 30},
     ),

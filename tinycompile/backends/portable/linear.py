@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import Kernel
+from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.conv_2d import Conv2D
@@ -21,11 +21,6 @@ BLOCK = 4
 
 MAX_TAPS = 128
 """Largest depthwise kernel whose tap pointers go on the stack: 512 bytes on a 32-bit core."""
-
-WINDOW = (
-    "out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "in0_turn", "in0_ring", "pad_top", "pad_left",
-)  # fmt: skip
-UNPADDED = ("out_h", "out_w", "out_pitch", "in0_pitch")
 
 
 def requantizer_arrays(rq: Requantizer) -> dict[str, Array]:
@@ -51,24 +46,19 @@ def _weights(io: IO) -> Array:
     return weights.values - np.int16(weights.zero_point) if weights.zero_point else weights.values
 
 
-def _pack(op: Conv2D | ConvTranspose2D | Dense, io: IO, weights: Array) -> dict[str, Array]:
+def _pack_in_order(op: Conv2D | ConvTranspose2D | Dense, io: IO) -> Mapping[str, Array]:
     p = op.parameters(io)
-    return {"weights": weights, "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
+    return {"weights": _weights(io), "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
 
 
 def _pack_interleaved(op: Conv2D | Dense, io: IO) -> Mapping[str, Array]:
-    return _pack(op, io, interleaved(_weights(io)))
+    arrays = _pack_in_order(op, io)
+    return {**arrays, "weights": interleaved(arrays["weights"])}
 
 
 def _pack_with_padding(op: Conv2D, io: IO) -> Mapping[str, Array]:
-    arrays = _pack(op, io, _weights(io))
-    if op.pad:
-        arrays["padding"] = np.full(io.x.channels, io.x.zero_point, np.int8)
-    return arrays
-
-
-def _pack_in_order(op: ConvTranspose2D, io: IO) -> Mapping[str, Array]:
-    return _pack(op, io, _weights(io))
+    padding = {"padding": np.full(io.x.channels, io.x.zero_point, np.int8)} if op.pad else {}
+    return {**_pack_in_order(op, io), **padding}
 
 
 def _transpose_numbers(op: ConvTranspose2D, io: IO) -> Mapping[str, Any]:
@@ -88,12 +78,9 @@ def _fits_one_group(op: Conv2D, io: IO) -> bool:
     return op.groups == 1 and not op.is_pointwise
 
 
-def _pointwise_numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
-    return {"K": io.x.channels, "O": io.out.channels, "stride_h": op.stride[0], "stride_w": op.stride[1]}
-
-
-def _dense_numbers(op: Dense, io: IO) -> Mapping[str, Any]:
-    return {"K": io.x.channels, "O": io.out.channels, "stride_h": 1, "stride_w": 1}
+def _pixel_numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
+    stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
+    return {"K": io.x.channels, "O": io.out.channels, "stride_h": stride_h, "stride_w": stride_w}
 
 
 def _early_conv_lag(op: Conv2D, io: IO, index: int) -> int | None:
@@ -115,47 +102,47 @@ def _depthwise_lag(op: Conv2D, io: IO, index: int) -> int | None:
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         "pointwise", Conv2D, "portable/dense.c.j2",
-        arguments=UNPADDED,
+        arguments=WHOLE_ROWS,
         fits=_fits_pointwise,
         pack=_pack_interleaved,
-        numbers=_pointwise_numbers,
+        numbers=_pixel_numbers,
         lag=_early_conv_lag,
-        cycles={"macs": 3.2, "ops": 10, "call": 60},
+        cycles={"macs": 3.15, "ops": 13.9, "call": 60},
     ),
     Kernel(
         "depthwise", Conv2D, "portable/depthwise_conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         fits=_fits_depthwise,
         pack=_pack_with_padding,
         lag=_depthwise_lag,
-        cycles={"macs": 4.5, "ops": 14, "call": 60},
+        cycles={"macs": 5.9, "ops": 10.3, "call": 60},
     ),
     Kernel(
         "im2col", Conv2D, "portable/conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         fits=_fits_one_group,
         scratch=lambda op, io: prod(op.kernel) * io.x.channels,
         pack=_pack_interleaved,
-        cycles={"macs": 3.2, "ops": 14, "call": 60},
+        cycles={"macs": 3.3, "ops": 16.2, "call": 60},
     ),
     Kernel(
         "any_conv", Conv2D, "portable/grouped_conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         pack=_pack_with_padding,
         lag=_early_conv_lag,
         cycles={"macs": 9, "ops": 14, "call": 60},
     ),
     Kernel(
         "dense", Dense, "portable/dense.c.j2",
-        arguments=UNPADDED,
+        arguments=WHOLE_ROWS,
         pack=_pack_interleaved,
-        numbers=_dense_numbers,
+        numbers=_pixel_numbers,
         lag=_early_dense_lag,
-        cycles={"macs": 3.2, "ops": 10, "call": 60},
+        cycles={"macs": 3.25, "ops": 12, "call": 60},
     ),
     Kernel(
         "conv_transpose", ConvTranspose2D, "portable/conv_transpose_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         pack=_pack_in_order,
         numbers=_transpose_numbers,
         cycles={"macs": 8, "ops": 20, "call": 60},

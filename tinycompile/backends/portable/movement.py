@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import Kernel
+from tinycompile.backends.kernel import WHOLE_ROWS, WINDOW, Kernel
+from tinycompile.backends.portable.operands import Source, constants, sources
 from tinycompile.ir import IO, Array, DType, Shape
 from tinycompile.ops.concat import Concat
 from tinycompile.ops.depth_to_space import DepthToSpace
@@ -47,11 +48,9 @@ class PaddedAxis:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One input of a Concat: a pointer argument or a constant array, and its elements for one outer index."""
+class Piece(Source):
+    """One input of a Concat, and its elements for one index of the axes before the joined one."""
 
-    pointer: str
-    constant: str
     size: int
 
 
@@ -108,18 +107,10 @@ def blocks_numbers(op: DepthToSpace | SpaceToDepth, io: IO) -> Mapping[str, Any]
     return strided(extents, (height * row, row, b, channels, 1, b * b))
 
 
-def concat_constants(op: Concat, io: IO) -> Mapping[str, Array]:
-    """Constant inputs as they are."""
-    return {f"input{i}": t.data for i, t in enumerate(io.inputs) if t.data is not None}
-
-
 def concat_numbers(op: Concat, io: IO) -> Mapping[str, Any]:
     """The pieces that one index of the axes before the joined one takes."""
-    pieces, pointers = [], iter(range(len(io.inputs)))
-    for i, tensor in enumerate(io.inputs):
-        size = prod(tensor.shape[op.axis :])
-        constant = tensor.data is not None
-        pieces.append(Piece("" if constant else f"in{next(pointers)}", f"input{i}" if constant else "", size))
+    sizes = [prod(t.shape[op.axis :]) for t in io.inputs]
+    pieces = [Piece(s.pointer, s.constant, size) for s, size in zip(sources(io), sizes, strict=True)]
     return {"outer": prod(io.out.shape[: op.axis]), "pieces": pieces}
 
 
@@ -196,7 +187,6 @@ def image_bytes(op: Any, io: IO) -> bool:
     return is_image(io.out) and is_image(io.x) and io.out.dtype is DType.INT8
 
 
-EXTENTS = ("out_h", "out_w", "out_pitch", "in0_pitch")
 COPY = {"stores": 1.5, "call": 30.0}
 BYTEWISE = {"stores": 3.2, "call": 30.0}
 STRIDED = "portable/strided_copy.c.j2"
@@ -206,28 +196,28 @@ ROWS: tuple[Kernel, ...] = (
     *(joined(count) for count in range(1, MOST_JOINED + 1)),
     Kernel(
         "pieces", Concat, "portable/concat.c.j2",
-        pack=concat_constants, numbers=concat_numbers, cycles=COPY,
+        pack=constants, numbers=concat_numbers, cycles=COPY,
     ),
     Kernel(
         "rows", Slice, "portable/slice_rows.c.j2",
-        arguments=(*EXTENTS, "pad_top", "pad_left"), fits=image_bytes, cycles=COPY,
+        arguments=(*WHOLE_ROWS, "pad_top", "pad_left"), fits=image_bytes, cycles=COPY,
     ),
     Kernel("strided", Slice, STRIDED, numbers=slice_numbers, cycles=BYTEWISE),
     Kernel(
         "rows", Gather, "portable/gather_rows.c.j2",
-        arguments=EXTENTS, fits=lambda op, io: op.axis == 3 and image_bytes(op, io),
+        arguments=WHOLE_ROWS, fits=lambda op, io: op.axis == 3 and image_bytes(op, io),
         pack=gather_indices, cycles=BYTEWISE,
     ),
     Kernel("any_axis", Gather, "portable/gather.c.j2", pack=gather_indices, numbers=gather_numbers, cycles=COPY),
     Kernel(
         "rows", PadOp, "portable/pad.c.j2",
-        arguments=("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left"),
+        arguments=WINDOW,
         fits=image_bytes, numbers=pad_rows_numbers, cycles=COPY,
     ),
     Kernel("any_axis", PadOp, "portable/pad_any.c.j2", numbers=pad_any_numbers, cycles={"stores": 6, "call": 30}),
     Kernel(
         "factor", Resize2D, "portable/resize_factor.c.j2",
-        arguments=EXTENTS, cycles=COPY,
+        arguments=WHOLE_ROWS, cycles=COPY,
         fits=lambda op, io: op.mode == "nearest" and image_bytes(op, io) and op.factor(io) is not None,
     ),
     Kernel(
@@ -239,11 +229,11 @@ ROWS: tuple[Kernel, ...] = (
         fits=lambda op, io: op.mode == "bilinear", pack=resize_tables, cycles={"macs": 3, "ops": 6, "call": 40},
     ),
     Kernel(
-        "rows", DepthToSpace, "portable/depth_to_space.c.j2", arguments=EXTENTS, fits=image_bytes, cycles=BYTEWISE
+        "rows", DepthToSpace, "portable/depth_to_space.c.j2", arguments=WHOLE_ROWS, fits=image_bytes, cycles=BYTEWISE
     ),
     Kernel("strided", DepthToSpace, STRIDED, numbers=blocks_numbers, cycles=BYTEWISE),
     Kernel(
-        "rows", SpaceToDepth, "portable/space_to_depth.c.j2", arguments=EXTENTS, fits=image_bytes, cycles=COPY
+        "rows", SpaceToDepth, "portable/space_to_depth.c.j2", arguments=WHOLE_ROWS, fits=image_bytes, cycles=COPY
     ),
     Kernel("strided", SpaceToDepth, STRIDED, numbers=blocks_numbers, cycles=COPY),
 )  # fmt: skip
