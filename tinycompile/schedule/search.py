@@ -23,6 +23,8 @@ from tinycompile.schedule.stages import Stage, Streams, members, staged, streame
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
+CYCLES_OF_RAM = 0.5
+"""Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
 CUTS = 8
 GRIDS = (tuple((n, 1) for n in range(2, 9)), tuple((n, n) for n in range(2, 9)))
 """Strips and tiles, each from coarse to fine: finer grids compute more twice and hold less."""
@@ -33,6 +35,8 @@ ENOUGH = 2
 @dataclass(frozen=True)
 class Goal:
     """What a schedule is to be best at: the fewest ``cycles`` that fit, or the least ``sram``.
+
+    The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
     ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``stage`` is
     used as given, instead of a search.
@@ -89,16 +93,21 @@ class _Search:
             else:
                 self.missed.append(one)
 
-    def _rank(self, one: Candidate) -> tuple[int, int]:
-        return (one.cycles, one.bound) if self.least == "cycles" else (one.bound, one.cycles)
+    def _rank(self, one: Candidate) -> tuple[float, int]:
+        return self._price(one, one.bound), one.bound
 
     def _promises_more(self, one: Candidate, best: Candidate) -> bool:
-        return one.cycles < best.cycles if self.least == "cycles" else one.bound < best.placement.height
+        return self._price(one, one.bound) < self._price(best, best.placement.height)
 
     def _better(self, one: Candidate) -> Candidate:
-        if self.best is None or self.least == "cycles" or one.placement.height < self.best.placement.height:
+        best = self.best
+        if best is None or self._price(one, one.placement.height) < self._price(best, best.placement.height):
             return one
-        return self.best
+        return best
+
+    def _price(self, one: Candidate, size: int) -> float:
+        """What is to be least: cycles, or ``size`` bytes weighed with some of the cycles."""
+        return one.cycles if self.least == "cycles" else size * float(one.cycles) ** CYCLES_OF_RAM
 
     def _fits(self, one: Candidate) -> bool:
         return one.bound <= self.available and one.placement.height <= self.available
