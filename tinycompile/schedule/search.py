@@ -68,8 +68,9 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
         if search.best is None or goal.least == "sram":
             search.consider(_streamed(graph, board, search))
         if search.best is None or goal.least == "sram":
+            room = min(available, search.best.placement.height - 1) if search.best else available
             probes = _probes(graph, board)
-            search.consider(_patched(probes, board, goal, available))
+            search.consider(_patched(probes, board, goal, room))
     if search.best is None:
         raise _does_not_fit(search, board, probes)
     return search.best.program()
@@ -139,7 +140,7 @@ def _streamed(graph: Graph, board: Board, search: _Search) -> Iterator[Candidate
 
 def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
     """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
-    for probe in probes:
+    for probe in (p for p in probes if p.bound <= available):
         assert isinstance(probe.stage, Stage)
         for kind in GRIDS:
             stages = (replace(probe.stage, grid=grid) for grid in kind)
