@@ -194,7 +194,10 @@ def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) ->
     constants = sum(t.nbytes for t in layers.graph.tensors.values() if t.data is not None)
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
-    if isinstance(nearest.stage, Stage):
+    if isinstance(nearest.stage, Streams):
+        names = tuple((since and short_name(since), short_name(until)) for since, until in nearest.stage.stages)
+        tried += f" (even {Streams(names)} need {needed:,} bytes)"
+    elif isinstance(nearest.stage, Stage):
         stage = replace(nearest.stage, until=short_name(nearest.stage.until))
         tried += f" (even {stage} need {needed:,} bytes)"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
