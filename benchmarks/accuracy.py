@@ -13,6 +13,7 @@ import io
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,8 @@ def photos(size: tuple[int, int], scale: float, mean: float) -> Data:
         data = npz(folder / "imagenet_samples60_jpeg.npz")
         ends = data["offset"]
         raw = data["jpeg"].tobytes()
-        pictures = [Image.open(io.BytesIO(raw[a:b])) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        x = np.stack([np.asarray(p.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)) for p in pictures])
+        pictures = [Image.open(io.BytesIO(raw[a:b])).convert("RGB") for a, b in pairwise(ends)]
+        x = np.stack([np.asarray(p.resize((size[1], size[0]), Image.Resampling.BILINEAR)) for p in pictures])
         x = x.astype(np.float32) * scale - mean
         x = x.transpose(0, 3, 1, 2)
         return {"x": x[::2]}, {"x": x[1::2]}
@@ -140,9 +141,7 @@ def measure(path: Path, case: Case, data: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_graph(source, load_board("stm32h743").with_memory({"sram": 64 << 20}), samples=samples)
         library = build_host(compiled.sources, Path(folder))
-        host = Host(
-            library, compiled.graph, run=compiled.sources.run, arena_bytes=compiled.program.arena_bytes
-        )
+        host = Host(library, compiled.graph, run=compiled.sources.run, arena_bytes=compiled.program.arena_bytes)
         return _row(compiled.graph, host, path, samples_from_arrays(test, source))
 
 
@@ -162,8 +161,8 @@ def _row(graph: Graph, host: Host, path: Path, samples: Samples) -> str:
     agree = f"{100 * float(np.mean(winners[0] == winners[1])):.2f}"
     if samples.labels is None:
         return f"| {path.stem} | {len(q)} | - | - | - | {agree} | {snr} |"
-    score = [100 * float(np.mean(w == samples.labels)) for w in winners]
-    return f"| {path.stem} | {len(q)} | {score[0]:.2f} | {score[1]:.2f} | {score[1] - score[0]:+.2f} | {agree} | {snr} |"
+    real, ints = (100 * float(np.mean(w == samples.labels)) for w in winners)
+    return f"| {path.stem} | {len(q)} | {real:.2f} | {ints:.2f} | {ints - real:+.2f} | {agree} | {snr} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

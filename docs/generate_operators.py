@@ -35,7 +35,7 @@ def page() -> str:
             tflite.operator_table(),
             "## What runs on the chip",
             "",
-            "Every operator above becomes one or several of these, or disappears (folded, fused, or a matter of layout).",
+            "Every operator above becomes one or more of these, or disappears: folded, fused, or a matter of layout.",
             "",
             *_ops(),
             "",

@@ -59,7 +59,7 @@ def build(programs: Sequence[Program], folder: Path) -> tuple[Path, list[str]]:
     whole = folder / "all.c"
     whole.write_text(
         "".join(
-            f"#define canaries_set set_{i}\n#define canaries_alive alive_{i}\n#include \"{name}\"\n"
+            f'#define canaries_set set_{i}\n#define canaries_alive alive_{i}\n#include "{name}"\n'
             "#undef canaries_set\n#undef canaries_alive\n"
             for i, name in enumerate(files)
         )

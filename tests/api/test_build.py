@@ -97,6 +97,11 @@ def test_unmeasured_ranges_are_called_so(example: Path, tmp_path: Path) -> None:
     assert "NOT" in made.report["quantization"]["summary"]
 
 
+def test_cycles_are_predicted_before_anything_is_built(built: Built) -> None:
+    cycles = built.report["cycles"]
+    assert cycles["estimated"] == pytest.approx(cycles["emulated"], rel=0.15)
+
+
 def test_resources_are_found() -> None:
     assert (resource_folder("boards") / "stm32f746.toml").is_file()
 
@@ -107,5 +112,5 @@ def test_the_other_compiler_builds_the_same_thing(built: Built, example: Path, t
     made = tinycompile.build(example / "kws_dscnn.onnx", "stm32f746", tmp_path / "out", options)
     assert made.verification.stages == ("reference", "arena", "host", "emulator")
     for one, other in zip(built.report["layers"], made.report["layers"], strict=True):
-        assert one["symbol"].endswith(other["symbol"][len("kws_dscnn"):]) and other["flash_code"] > 0
+        assert one["symbol"].endswith(other["symbol"][len("kws_dscnn") :]) and other["flash_code"] > 0
         assert one["flash_constants"] == other["flash_constants"] and other["instructions"] > 0

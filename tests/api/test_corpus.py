@@ -40,9 +40,7 @@ def built(model: Path, folder: Path) -> Built:
     except Exception as error:
         if type(error).__name__ != "DoesNotFit":
             raise
-        larger = Options(
-            input_shapes=options.input_shapes, verify_samples=0, console="semihosting", memory=LARGER
-        )
+        larger = Options(input_shapes=options.input_shapes, verify_samples=0, console="semihosting", memory=LARGER)
         return build(model, "stm32h743", folder / "out", larger)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -156,3 +157,101 @@ def test_a_full_disk_is_named(elsewhere: bool, example: Path, tmp_path: Path, mo
     assert result.exit_code == 2 and os.strerror(errno.ENOSPC) in result.stderr
     assert ("/somewhere" in result.stderr) is elsewhere
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sram_budget_covers_stack_and_arena(example: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",
+                    "--no-emulate", "--json")  # fmt: skip
+    memory = json.loads(result.stdout)["memory"]
+    assert memory["sram_available"] == 14 * 1024 >= memory["sram_bytes"] > memory["arena_bytes"]
+    both = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",
+                  "--memory", "sram=9K")  # fmt: skip
+    assert both.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [("flash=16K", ("constants alone", "peak at", "of constants")), ("flash=34K", ("too many", "stm32g0b1")),
+     ("sram=7K", ("kws_dscnn does not fit", "peak at", "fewer channels", "stm32g0b1"))],
+)  # fmt: skip
+def test_a_model_that_is_too_large_names_boards_that_would_do(
+    memory: str, said: tuple[str, ...], example: Path, tmp_path: Path
+) -> None:
+    model = example / "kws_dscnn.onnx"
+    result = invoke("build", model, "--board", "stm32f746", "-o", tmp_path / "out", "--memory", memory)
+    assert result.exit_code == 6 and list(tmp_path.iterdir()) == []
+    assert all(text in " ".join(result.stderr.split()) for text in said), result.stderr
+
+
+def test_boards_without_the_flash_are_not_proposed(example: Path, tmp_path: Path) -> None:
+    """A model of 1.2 MB of constants: boards with 1 MB of flash would not do, whatever their SRAM."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 300_000])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    w = onnx.numpy_helper.from_array(np.random.default_rng(0).normal(size=(300_000, 4)).astype(np.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", [x], [y], [w])
+    model = tmp_path / "wide.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+    result = invoke("build", model, "--board", "stm32g0b1", "-o", tmp_path / "out")
+    assert result.exit_code == 6
+    proposed = result.stderr.partition("SRAM:")[2].partition("or a board")[2]
+    assert "stm32h743" in proposed and "stm32f746" not in proposed
+
+
+@pytest.fixture(scope="module")
+def built(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "kws"
+    assert (
+        invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", folder, "--no-emulate").exit_code == 0
+    )
+    return folder
+
+
+@pytest.mark.parametrize("damage", ["missing library", "no library", "no list", "another version"])
+def test_a_damaged_build_folder_exits_2(damage: str, built: Path, example: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kws"
+    shutil.copytree(built, folder)
+    library = folder / "libkws_dscnn.so"
+    if damage == "missing library":
+        library.unlink()
+    elif damage == "no library":
+        library.write_bytes(b"junk")
+    else:
+        (folder / "report.json").write_text("[]" if damage == "no list" else '{"schema_version": 99}')
+    result = invoke("run", folder, example / "test.npz", "--limit", "1")
+    assert result.exit_code == 2 and "build again" in " ".join(result.stderr.split())
+
+
+def test_outputs_that_cannot_be_saved_exit_2(built: Path, example: Path, tmp_path: Path) -> None:
+    result = invoke("run", built, example / "test.npz", "--limit", "1", "--save", tmp_path / "no" / "x.npz")
+    assert result.exit_code == 2 and "cannot write" in result.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_bug_is_one_screen_and_exits_70(as_json: bool, example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("nobody foresaw this")
+
+    monkeypatch.setattr("tinycompile.frontends.load", broken)
+    result = invoke("inspect", example / "kws_dscnn.onnx", *(["--json"] if as_json else []))
+    assert result.exit_code == 70 and "nobody foresaw this" in result.stderr and "Traceback" not in result.stderr
+    assert not as_json or json.loads(result.stdout)["exit_code"] == 70
+
+
+def test_absurd_extents_end_at_once(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 4096, 4096]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ports[:1], ports[1:])
+    model = tmp_path / "wide.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), model)
+    start = time.monotonic()
+    result = invoke("build", model, "--board", "stm32h743", "-o", tmp_path / "out")
+    assert result.exit_code == 6 and "50,331,648" in result.stderr
+    assert time.monotonic() - start < 10

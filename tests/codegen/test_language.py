@@ -19,7 +19,9 @@ from tests.ops import every
 from tinycompile.api import compile_graph, import_model
 from tinycompile.boards import load_board
 from tinycompile.codegen import render
-from tinycompile.ir import Graph, verify
+from tinycompile.codegen.names import comment_text
+from tinycompile.ir import DType, Graph, Quant, Tensor, verify
+from tinycompile.ops import Unary
 from tinycompile.schedule import Program
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
@@ -167,3 +169,22 @@ def test_header_documents_its_ports(tmp_path: Path) -> None:
         assert f"#define NET_{kind}_BYTES {tensor.nbytes}" in header
         assert f"#define NET_{kind}_OFFSET {view.offset}" in header
     assert f"#define NET_ARENA_BYTES {program.arena_bytes}" in header
+
+
+def test_comments_survive_any_name() -> None:
+    for name in ("a */ b", "x /* y", "*/*", "/*/", "two\nlines", "nul\0byte", "back\\", "é"):
+        text = comment_text(name)
+        assert "*/" not in text and "/*" not in text and text.isprintable()
+    assert comment_text("Relu__8:0") == "Relu__8:0"
+
+
+def test_header_with_odd_names_compiles(tmp_path: Path) -> None:
+    need("gcc")
+    names = {"x": "x */ \n /* int", "y": "y \\"}
+    tensors = {names[n]: Tensor(names[n], (1, 4), DType.INT8, Quant.per_tensor(0.5)) for n in names}
+    graph = Graph("g", (names["x"],), (names["y"],), (Unary("a */ b", (names["x"],), names["y"], ()),), tensors)
+    program = next(iter(variants(verify(graph))))
+    write([program], tmp_path)
+    flags = ["-std=c99", *WARNINGS, "-c", "-o", str(tmp_path / "all.o")]
+    result = subprocess.run(["gcc", *flags, str(tmp_path / "all.c")], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.data.graphs import nchw, plain
+from tests.data.graphs import nchw, one, plain
 from tinycompile.data import samples_from_arrays
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Port
@@ -72,3 +72,15 @@ def test_wrong_shape_names_what_is_taken() -> None:
 def test_unknown_layout() -> None:
     with pytest.raises(UsageError, match="layout"):
         read(plain(4), np.zeros((1, 4), np.float32), "HWCN")
+
+
+def test_the_files_own_order_wins_where_its_channels_are_last() -> None:
+    x = np.arange(2 * 4 * 4, dtype=np.float32).reshape(2, 4, 4)
+    np.testing.assert_array_equal(read(plain(4, 4), x)[:, 0], x)
+    np.testing.assert_array_equal(read(plain(4, 4), x, "NCHW")[:, 0], x.transpose(0, 2, 1))
+
+
+def test_an_input_whose_first_axis_is_no_batch_has_the_files_order_alone() -> None:
+    x = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
+    graph = one("x", (3, 1, 4, 4), Port((1, 3, 4, 4), (1, 0, 2, 3)))
+    np.testing.assert_array_equal(read(graph, x)[:, :, 0], x)

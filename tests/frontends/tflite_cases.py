@@ -315,6 +315,53 @@ def space_to_depth(rng: Rng) -> bytes:
     return one("SPACE_TO_DEPTH", [x], [act(rng, 1, 3, 4, 12, like=x)], "SpaceToDepthOptions", 1, BlockSize=2)
 
 
+def dilated(flat: bool) -> Case:
+    """A dilated convolution as the converter writes it: of an image, or of a signal that is one row of an image."""
+
+    def make(rng: Rng) -> bytes:
+        block, kernel = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+        before = int(rng.integers(0, 3))
+        size = block * (kernel + int(rng.integers(0, 4)))
+        crop = int(rng.integers(0, block))
+        x = act(rng, 1, size - before, 6) if flat else act(rng, 1, size - before, 5, 6)
+        w = weights(rng, (3, 1, kernel, 6) if flat else (3, kernel, 1, 6), 0)
+        axes = 1 if flat else 2
+        blocks = [block, 1][:axes]
+        phases, made = size // block, size // block - kernel + 1
+        width = () if flat else (5,)
+        y = out(rng, (1,), x, 6 * kernel)
+        tensors = [
+            x, constant(blocks), constant([[before, 0], [0, 0]][:axes]),
+            T((block, phases, *width, 6), "int8", x.scale, x.zero),
+            constant(1), T((block, 1, phases, 6), "int8", x.scale, x.zero), w, bias(rng, x, w, 3),
+            T((block, 1, made, 3) if flat else (block, made, 5, 3), "int8", y.scale, y.zero),
+            constant([block, made, 3]),
+            T((block, made, 3), "int8", y.scale, y.zero), constant([[0, crop], [0, 0]][:axes]),
+            T((1, made * block - crop, *width, 3), "int8", y.scale, y.zero),
+        ]  # fmt: skip
+        conv = {"Padding": 1, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+        around = (
+            [Node("EXPAND_DIMS", (3, 4), (5,), "ExpandDimsOptions", version=1)],
+            [Node("RESHAPE", (8, 9), (10,), "ReshapeOptions", version=1)],
+        )
+        nodes = [
+            Node("SPACE_TO_BATCH_ND", (0, 1, 2), (3,)), *(around[0] if flat else []),
+            Node("CONV_2D", (5 if flat else 3, 6, 7), (8,), "Conv2DOptions", conv, 3), *(around[1] if flat else []),
+            Node("BATCH_TO_SPACE_ND", (10 if flat else 8, 1, 11), (12,)),
+        ]  # fmt: skip
+        return build(tensors, nodes, [0], [12])
+
+    return make
+
+
+def tile(rng: Rng) -> bytes:
+    x = act(rng, 1, 3, 1, 4)
+    repeats = rng.integers(1, 4, 4)
+    repeats[0] = 1
+    shape = tuple(int(n) for n in repeats * np.array(x.shape))
+    return one("TILE", [x, constant(repeats)], [act(rng, *shape, like=x)], "TileOptions", 1)
+
+
 CASES: dict[str, Case] = {
     "conv": convolution(False),
     "depthwise": convolution(True),
@@ -371,4 +418,7 @@ CASES: dict[str, Case] = {
     "nearest_align_corners": resize("RESIZE_NEAREST_NEIGHBOR", AlignCorners=True),
     "depth_to_space": depth_to_space,
     "space_to_depth": space_to_depth,
+    "dilated_image": dilated(False),
+    "dilated_signal": dilated(True),
+    "tile": tile,
 }

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tinycompile.ir import Graph
 
-
 PARTS = 4
 
 

@@ -40,7 +40,8 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 CONSTANTS = {
     "clip": (-1.0, 2.0), "affine": (2.0, 1.0), "power": (2.0,), "selu": (1.67, 1.05), "hard_sigmoid": (0.2, 0.5),
     "leaky_relu": (0.5,), "elu": (0.5,), "celu": (0.5,), "thresholded_relu": (0.5,),
-    "greater": (0.31,), "greater_equal": (0.31,), "less": (0.31,), "less_equal": (0.31,), "equal": (0.31,), "not_equal": (0.31,),
+    "greater": (0.31,), "greater_equal": (0.31,), "less": (0.31,), "less_equal": (0.31,),
+    "equal": (0.31,), "not_equal": (0.31,),
 }  # fmt: skip
 
 

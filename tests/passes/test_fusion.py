@@ -205,11 +205,24 @@ def test_multiples_of_functions_keep_their_factor() -> None:
     )  # fmt: skip
 
 
-def test_other_products_are_left_alone() -> None:
+def test_other_functions_of_one_tensor_become_one_table() -> None:
+    g = GraphBuilder((1, 500))
+    y = g.add(Add, g.add(Mul, "x0", g.add(Unary, "x0", steps=(Step("tanh"),))), "x0")
+    assert kinds(applied(match_functions, g.build(y))) == ["Unary"]
+
+
+def test_products_of_two_tensors_are_left_alone() -> None:
     g = GraphBuilder((1, 500), (1, 500))
-    a = g.add(Mul, "x0", g.add(Unary, "x0", steps=(Step("tanh"),)))
-    b = g.add(Mul, "x1", g.add(Unary, "x0", steps=(Step("sigmoid"),)))
-    assert kinds(applied(match_functions, g.build(a, b))) == ["Unary", "Mul", "Unary", "Mul"]
+    y = g.add(Mul, "x1", g.add(Unary, "x0", steps=(Step("sigmoid"),)))
+    assert kinds(applied(match_functions, g.build(y))) == ["Unary", "Mul"]
+
+
+def test_a_factor_for_each_feature_of_a_row_is_one_depthwise_op() -> None:
+    g = GraphBuilder((1, 12))
+    x = g.add(Mul, g.add(Unary, "x0", steps=(Step("tanh"),)), g.constant(1, 12))
+    y = g.add(Unary, g.add(Add, x, g.constant(1, 12)), steps=(Step("tanh"),))
+    after = applied(optimize, g.build(y))
+    assert [k for k in kinds(after) if k != "Reshape"] == ["Unary", "Conv2D", "Unary"]
 
 
 def test_named_functions_differ_on_the_grid() -> None:

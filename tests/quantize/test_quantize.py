@@ -14,7 +14,7 @@ from tests.quantize.graphs import RELU, Net, annotated, classifier, networks, no
 from tinycompile.data import Samples
 from tinycompile.errors import QuantizationFailed
 from tinycompile.ir import DType, Graph, Quant, Tensor, verify
-from tinycompile.ops import Add, Conv2D, Dense, Mul
+from tinycompile.ops import Add, Conv2D, Dense, Mul, PadOp
 from tinycompile.quantize import Quantized, Recipe, quantize
 from tinycompile.quantize.float_model import FloatModel
 from tinycompile.quantize.report import decibels
@@ -278,3 +278,29 @@ def test_labels_stay_integers() -> None:
         for s, e in zip(data, data.encoded(made.graph), strict=True)
     ]
     assert np.mean(hits) > 0.85
+
+
+def test_a_padding_value_is_part_of_the_range() -> None:
+    net = Net(6, 6, 3)
+    a = net.unary("x", "affine", 0.05, 0.0)
+    name = net.name()
+    around = PadOp(name, (a,), name, before=(0, 1, 1, 0), after=(0, 1, 1, 0), value=0.9)
+    net.conv(net.put(around), 4, clip=(-math.inf, math.inf))
+    graph = net.graph()
+    assert signal_to_noise(graph, quantize(graph, noise(graph)), noise(graph, seed=9)) > 20
+
+
+def test_saturation_that_a_file_annotates_counts_as_meant() -> None:
+    """Quantisers of other tools drop a Relu where rounding to a range from 0 does its work."""
+    net = Net(6, 6, 3)
+    a = net.conv("x", 8, clip=(-math.inf, math.inf))
+    b = net.conv(a, 8, clip=(-math.inf, math.inf))
+    net.dense(net.flat(b), 6)
+    half = Quant.per_tensor(0.01, -128)
+    graph = annotated(net.graph(), **{a: half, b: half})
+    plain = quantize(graph, noise(graph), Recipe(bias_correction=False))
+    corrected = quantize(graph, noise(graph))
+    samples = noise(graph, seed=9)
+    assert signal_to_noise(graph, corrected, samples) > signal_to_noise(graph, plain, samples) - 1
+    assert corrected.report.outputs is not None
+    assert min(corrected.report.outputs.values()) > 25

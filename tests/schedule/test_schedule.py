@@ -103,7 +103,7 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     assert error.peak.startswith("op0: ")
     assert "input 32x32x2 (2,048 bytes)" in error.peak
     assert "scratch (512 bytes)" in error.peak
-    assert "patches 8x8 to t3 would need" in error.hint
+    assert "even patches 8x8 to t3 need" in error.hint
 
 
 def test_in_place_sums_share_their_input() -> None:

@@ -65,7 +65,7 @@ def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> 
     start = -(-(len(given) + len(expected)) // 16) * 16
     includes = "\n".join(f'#include "case{i}_weights.inc"\n#include "case{i}.inc"' for i in range(len(programs)))
     files["batch.h"] = (
-        f"#include \"tc.h\"\n#define BATCH_ARENA_BYTES {start + work}\n"
+        f'#include "tc.h"\n#define BATCH_ARENA_BYTES {start + work}\n'
         "tc_status batch_run(uint8_t *arena, const int8_t *input, int8_t *output);\n"
     )
     files["batch.c"] = (
@@ -80,7 +80,8 @@ def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> 
         "#define TC_MODEL_ARENA_ALIGN TC_ARENA_ALIGN\n#define TC_MODEL_RUN(arena) batch_run((arena), NULL, NULL)\n"
         f"#define TC_MODEL_INPUT_COUNT 1\n#define TC_MODEL_INPUTS {{ {{ 0, {len(given)}, 1.0f, 0, 1 }} }}\n"
         f"#define TC_MODEL_INPUT_BYTES {len(given)}\n#define TC_MODEL_OUTPUT_BYTES {len(expected)}\n"
-        f"#define TC_MODEL_OUTPUT_COUNT 1\n#define TC_MODEL_OUTPUTS {{ {{ {len(given)}, {len(expected)}, 1.0f, 0, 1 }} }}\n"
+        "#define TC_MODEL_OUTPUT_COUNT 1\n"
+        f"#define TC_MODEL_OUTPUTS {{ {{ {len(given)}, {len(expected)}, 1.0f, 0, 1 }} }}\n"
     )
     files.pop("tc_firmware_model.inc", None)
     return Combined("batch", files), given, expected
@@ -96,7 +97,10 @@ def run_batch(cases: list[Graph], board_name: str, folder: Path, toolchain: Lite
         sources, board, folder, console="semihosting", optimize="-O1", toolchain=find_toolchain(toolchain)
     )
     files = {"input.bin": given}
-    run = emulate(image.elf, board, files=files) if board.emulator else emulate_in_qemu(image.elf, board, files=files, count=False)
+    if board.emulator:
+        run = emulate(image.elf, board, files=files)
+    else:
+        run = emulate_in_qemu(image.elf, board, files=files, count=False)
     assert run.exit_status == 0, run.console
     left, right = np.frombuffer(run.files["output.bin"], np.uint8), np.frombuffer(expected, np.uint8)
     start = 0

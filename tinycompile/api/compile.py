@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinycompile import codegen, frontends, passes
+from tinycompile.api.estimate import check_flash, check_ports
 from tinycompile.boards import Board
 from tinycompile.codegen import Sources
 from tinycompile.data import Samples
@@ -64,12 +65,14 @@ def compile_graph(
     what the file implies. Raises QuantizationFailed and DoesNotFit.
     """
     progress = progress or Progress()
+    check_ports(source, board)
     with progress.stage("quantize"):
         source = replace(source, rounding=rounding or source.rounding)
         quantized = quantize(source, samples, recipe or Recipe())
         verify(quantized.graph, "quantize")
     with progress.stage("schedule"):
         program = schedule(quantized.graph, board, goal or Goal())
+        check_flash(program, board)
     with progress.stage("generate C"):
         sources = codegen.render(program, name=name, checked=checked)
     return Compiled(source, quantized, program, sources, board)

@@ -34,10 +34,13 @@ class Folder:
     def host(self) -> Host:
         """The host library, loaded."""
         size = self.report["memory"]["arena_declared"]
-        return Host(
-            self.path / self.report["host_library"], self.graph,
-            run=self.report["inference_function"], arena_bytes=size,
-        )  # fmt: skip
+        library = self.path / str(self.report["host_library"])
+        try:
+            return Host(library, self.graph, run=self.report["inference_function"], arena_bytes=size)
+        except (OSError, AttributeError) as error:
+            raise UsageError(
+                f"cannot load the host library: {error}", where=str(self.path), hint="build again on this machine"
+            ) from error
 
     @property
     def elf(self) -> Path:
@@ -49,10 +52,10 @@ def open_folder(path: Path) -> Folder:
     """Read a folder that ``build`` made; UsageError where it is none, or of another version."""
     try:
         report = json.loads((path / REPORT).read_text(encoding="utf-8"))
-        version = report["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         what = f"{str(path)!r} is no build folder: {error}"
         raise UsageError(what, hint="give a folder that 'build' made") from error
+    version = report.get("schema_version") if isinstance(report, dict) else None
     if version != SCHEMA_VERSION:
         raise UsageError(f"report.json has version {version}, this is {SCHEMA_VERSION}", hint="build again")
     try:

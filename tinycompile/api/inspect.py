@@ -28,6 +28,8 @@ class Need:
     board: Board
     estimate: Estimate | None
     problem: str = ""
+    needed: int | None = None
+    """Bytes of SRAM at the nearest miss."""
 
     @property
     def flash(self) -> int:
@@ -71,7 +73,7 @@ def inspect(
             try:
                 planned = schedule(graph, board, options.goal)
             except DoesNotFit as error:
-                needs.append(Need(board, None, str(error)))
+                needs.append(Need(board, None, str(error), error.needed))
                 continue
         program = program or planned
         needs.append(Need(board, estimate(planned, board)))

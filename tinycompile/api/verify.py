@@ -82,7 +82,7 @@ def verify_stages(
             ran = _run_qemu(compiled, inputs[0], toolchain)
         compare(expected[0], ran.outputs, names=("reference", "QEMU"))
         return Verification(("reference", "arena", "host", "qemu"), len(inputs), ran.cost)
-    runs = []
+    runs: list[Emulation] = []
     for x, y in zip(inputs[:emulated], expected, strict=False):
         with progress.stage("run emulator"):
             ran = run_firmware(

@@ -54,10 +54,10 @@ def _show(console: Console, model: Path, found: Inspection) -> None:
         table.add_column(column, justify="left" if column in ("board", "fits") else "right")
     for need in found.needs:
         if need.estimate is None:
-            table.add_row(need.board.name, "[red]no[/]", need.problem.splitlines()[1].strip(), "", "", "")
+            table.add_row(need.board.name, "[red]no: SRAM[/]", f"{need.needed or 0:,}", "", "", "")
             continue
         table.add_row(
-            need.board.name, "[green]yes[/]" if need.fits else "[red]no[/]", f"{need.estimate.arena:,}",
+            need.board.name, "[green]yes[/]" if need.fits else "[red]no: flash[/]", f"{need.estimate.arena:,}",
             f"{need.flash:,}", f"{need.estimate.cycles:,}", f"{need.estimate.milliseconds(need.board):.2f}",
         )  # fmt: skip
     console.print(table)

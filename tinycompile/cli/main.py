@@ -52,8 +52,14 @@ class Commands(click.Group):
             sys.exit(130)
         except TinycompileError as error:
             _fail(error, as_json="--json" in _arguments(ctx))
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except MemoryError:
             _fail(InternalError("out of memory", hint="use a smaller model or fewer samples"), as_json=False)
+        except Exception as error:  # whatever nobody foresaw: one screen and an exit code all the same
+            logging.getLogger("tinycompile").info("unexpected error", exc_info=True)
+            bug = InternalError(f"{type(error).__name__}: {error}", hint="report this bug with what --log prints")
+            _fail(bug, as_json="--json" in _arguments(ctx))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def model_options(function: F) -> F:
                          help="Requantisation; default: tflite for .tflite files, native for everything else."),
             click.option("--memory", "memory", multiple=True, metavar="REGION=SIZE",
                          help="Another size of a memory region, e.g. flash=8M or sram=2M; repeatable."),
-            click.option("--sram", metavar="SIZE", help="SRAM budget, e.g. 64K; default: what the board has."),
+            click.option("--sram", metavar="SIZE", help="SRAM budget, stack included, e.g. 64K; default: all."),
             click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
                          help="The fastest program that fits, or the smallest."),
         )
@@ -77,15 +77,19 @@ def read_size(text: str, where: str) -> int:
 
 def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
     """``Options`` from the values of ``model_options`` and further fields; UsageError for texts that make no sense."""
-    ram = read_size(texts["sram"], "--sram") if texts["sram"] else None
+    memory = dict(read_sizes(texts["memory"]))
+    if texts["sram"]:
+        if "sram" in memory:
+            raise UsageError("--sram and --memory sram=... name the same region", hint="give one of them")
+        memory["sram"] = read_size(texts["sram"], "--sram")
     return Options(
         input_shapes=read_shapes(texts["input_shapes"]),
         calibration=texts["calibration"],
         preprocessing=parse_preprocessing(texts["preprocess"]) if texts["preprocess"] else None,
         layout=texts["layout"],
         rounding=texts["rounding"],
-        memory=read_sizes(texts["memory"]),
-        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram),
+        memory=memory,
+        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles"),
         **more,
     )
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tinycompile.cli.options import data_options, json_option
+from tinycompile.errors import UsageError
 
 
 @click.command(short_help="Run a build on samples.")
@@ -40,7 +41,7 @@ def run(
 
     answers = list(run_model(folder, data, where=where, limit=limit, **read_data_options(texts)))  # type: ignore[arg-type]
     if save is not None:
-        np.savez_compressed(save, **{n: np.stack([a.real[n] for a in answers]) for n in answers[0].real})  # type: ignore[arg-type]
+        _save(save, {n: np.stack([a.real[n] for a in answers]) for n in answers[0].real})
     if as_json:
         rows = [
             {"label": a.label, "outputs": {n: v.tolist() for n, v in a.real.items()},
@@ -56,6 +57,13 @@ def run(
         cost = (f"{one.cost.instructions:,}", f"{one.cost.cycles:,}") if one.cost else ()
         table.add_row(str(i), "-" if one.label is None else str(one.label), *map(_short, one.real.values()), *cost)
     Console().print(table)
+
+
+def _save(file: Path, outputs: dict[str, Any]) -> None:
+    try:
+        np.savez_compressed(file, **outputs)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(file)!r}: {error.strerror}", hint="choose another --save") from error
 
 
 def _short(values: np.ndarray[Any, Any]) -> str:

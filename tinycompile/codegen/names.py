@@ -5,14 +5,14 @@ from __future__ import annotations
 import keyword
 import re
 
-RESERVED = frozenset((
-    "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
-    "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
-    "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm",
-    "bool", "catch", "class", "delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new",
-    "operator", "private", "protected", "public", "template", "this", "throw", "true", "try", "typeid",
-    "typename", "using", "virtual", "main", "tc",
-))  # fmt: skip
+WORDS = (
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "asm bool catch class delete explicit export false friend mutable namespace new operator private protected "
+    "public template this throw true try typeid typename using virtual main tc"
+)
+RESERVED = frozenset(WORDS.split())
+"""Words that C, C++ or our own runtime has taken."""
 
 
 def identifier(text: str, fallback: str = "model") -> str:
@@ -28,3 +28,9 @@ def snake(camel: str) -> str:
     """``MaxPool2D`` to ``max_pool_2d``."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[0-9])(?=[A-Z][a-z])", "_", camel)
     return spaced.lower()
+
+
+def comment_text(text: str) -> str:
+    """``text`` as it may stand in a C comment: on one line, and neither ending it nor seeming to begin another."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split()).replace("*/", "* /").replace("/*", "/ *")

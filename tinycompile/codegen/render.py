@@ -15,7 +15,7 @@ from tinycompile.backends import Kernel
 from tinycompile.codegen import checked as canaries
 from tinycompile.codegen.arguments import Argument, arguments, parameters
 from tinycompile.codegen.constants import declaration, definition, number
-from tinycompile.codegen.names import identifier, snake
+from tinycompile.codegen.names import comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Array, Op
@@ -106,7 +106,7 @@ def _layers(program: Program, prefix: str) -> list[Layer]:
 def _function(layer: Layer) -> str:
     op, io, kernel = layer.op, layer.io, layer.kernel
     head = parameters(kernel.arguments, io, kernel.scratch(op, io) > 0)
-    comment = f"{op.name}: {op.label()}, {io.out}, by {kernel.name}".replace("*/", "* /").replace("/*", "/ *")
+    comment = comment_text(f"{op.name}: {op.label()}, {io.out}, by {kernel.name}")
     context = {
         "signature": f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})",
         "op": op,
@@ -177,7 +177,7 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
 
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resources.folder("codegen_templates")),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -185,6 +185,8 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
+    environment.filters["comment"] = comment_text
+    return environment
 
 
 def _print(template: str, context: Mapping[str, Any]) -> str:

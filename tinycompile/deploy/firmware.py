@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinycompile import __version__
-from tinycompile.boards import Board
+from tinycompile.boards import Board, all_boards
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
 from tinycompile.deploy.sources import Sources, write_sources
@@ -31,8 +31,8 @@ class Firmware:
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
     ``static_ram_bytes`` everything in RAM but the stack, the arena included; ``stack`` bounds the whole image
     from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets aside.
-    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board whose
-    vectors lie elsewhere boots from ``elf`` or ``hex``.
+    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
+    whose vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
     elf: Path
@@ -181,10 +181,13 @@ def _too_large(error: ToolchainError, board: Board) -> DoesNotFit | None:
     if not over:
         return None
     region = board.region(next(iter(over)))
+    needed = region.size + over[region.name]
+    others = [b.name for b in all_boards() if any(r.name == region.name and r.size >= needed for r in b.memory)]
+    larger = f": {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"the image does not fit on {board.name}",
         memory=region.name,
-        needed=region.size + over[region.name],
+        needed=needed,
         available=region.size,
-        hint="a board with more memory, or --memory to override a region",
+        hint=f"a smaller model, or a board with more {region.name}{larger}",
     )

@@ -77,13 +77,18 @@ class Joined:
 
 Steps = tuple[Step | Joined, ...]
 
+
+def _choose(condition: Array, yes: Array, no: Array) -> Array:
+    return np.asarray(np.where(condition != 0, yes, no))
+
+
 JOINS: Mapping[str, tuple[Real, str]] = {
     "add": (np.add, "Add"),
     "sub": (np.subtract, "Sub"),
     "mul": (np.multiply, "Mul"),
     "min": (np.minimum, "Min"),
     "max": (np.maximum, "Max"),
-    "where": (lambda condition, a, b: np.asarray(np.where(condition != 0, a, b)), "Where"),
+    "where": (_choose, "Where"),
 }
 """How functions of one value join: the meaning, and the ONNX operator. Conditions are 1 (true) and 0."""
 

@@ -25,8 +25,8 @@ __all__ = [
 Pass = Callable[[Graph], Graph]
 
 FLOAT: tuple[Pass, ...] = (
-    without_dead, share_quantisation, use_broadcasting, match_functions, settle_layout, merge_reductions, fuse_pad, fold_affine,
-    merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, restore_names,
+    without_dead, share_quantisation, use_broadcasting, match_functions, settle_layout, merge_reductions, fuse_pad,
+    fold_affine, merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, restore_names,
 )  # fmt: skip
 """For graphs that are not quantised, or whose float tensors carry parameters (QDQ)."""
 

@@ -15,7 +15,7 @@ from tinycompile.ops.mul import Mul
 from tinycompile.ops.softmax import LogSoftmax, Softmax
 from tinycompile.ops.unary import Unary
 from tinycompile.quantize.constants import weight_scales
-from tinycompile.quantize.effect import output_errors, samples_affordable
+from tinycompile.quantize.effect import compared, output_errors, samples_affordable
 from tinycompile.quantize.ranges import Candidate, Histogram, affine, candidates, span
 from tinycompile.quantize.recipe import Recipe
 from tinycompile.quantize.report import TensorRange, ratio_decibels
@@ -64,9 +64,15 @@ def _by_output(
     options: Mapping[str, list[Candidate]],
     samples: Samples,
 ) -> dict[str, Candidate]:
-    """Where candidates differ enough to matter, the one that the network's outputs notice least."""
+    """Where candidates differ enough to matter, the one that the network's outputs notice least.
+
+    The outputs themselves need no such comparison: there a histogram, which has seen every sample, is exact.
+    """
     unclear = {}
+    decided = {sharing.root[name] for name in compared(sharing.graph) if name in sharing.root}
     for root, found in options.items():
+        if root in decided:
+            continue
         errors = [histograms[root].error(c.quant) for c in found]
         if errors[-1] > ALIKE * errors[0] > 0:
             unclear[root] = found

@@ -18,7 +18,7 @@ BUDGET = 2e10
 """Multiply-accumulates that may be spent on comparing ranges: a few seconds."""
 PER_OP = 50_000
 """What starting an op in ONNX Runtime costs, in the time of multiply-accumulates."""
-MOST_SAMPLES, LEAST_SAMPLES = 16, 4
+MOST_SAMPLES, LEAST_SAMPLES = 32, 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def output_errors(
     """For each group and each of its candidates: the relative mean square error at the network's outputs.
 
     Everything but that group stays float. Errors are taken before a final softmax, which would hide them, and
-    are relative to the outputs' mean square. ``options`` names groups by their root.
+    are relative to the outputs' mean square over all samples: relative to each sample's own, samples of little
+    signal would decide, and the others be clipped. ``options`` names groups by their root.
     """
     sources = {root: names for root, names in open_sources(sharing).items() if root in options}
     model, sinks = _simulator(sharing.graph, sources)
@@ -63,10 +64,7 @@ def output_errors(
     truth = [run(sample, None, None) for sample in samples]
     found = {}
     for root, proposals in options.items():
-        found[root] = [
-            float(np.mean([_relative(run(s, root, c), t) for s, t in zip(samples, truth, strict=True)]))
-            for c in proposals
-        ]
+        found[root] = [_relative([run(s, root, c) for s in samples], truth) for c in proposals]
     return found
 
 
@@ -89,11 +87,13 @@ class _Run:
         return [values[name] for name in self.sinks]
 
 
-def _relative(values: list[Array], truth: list[Array]) -> float:
-    parts = [
-        float(np.mean(np.square(v - t, dtype=np.float64)) / max(np.mean(np.square(t, dtype=np.float64)), 1e-30))
-        for v, t in zip(values, truth, strict=True)
-    ]
+def _relative(values: list[list[Array]], truth: list[list[Array]]) -> float:
+    """Noise over signal of every sink (the inner lists), each over all samples; their mean."""
+    parts = []
+    for mine, exact in zip(zip(*values, strict=True), zip(*truth, strict=True), strict=True):
+        noise = sum(float(np.square(v - t, dtype=np.float64).sum()) for v, t in zip(mine, exact, strict=True))
+        signal = sum(float(np.square(t, dtype=np.float64).sum()) for t in exact)
+        parts.append(noise / max(signal, 1e-30))
     return sum(parts) / len(parts)
 
 

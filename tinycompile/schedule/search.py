@@ -165,10 +165,12 @@ def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) ->
     finest = [c for probe in probes[:1] if probe.stage for c in _staged(layers.graph, board, probe.stage)]
     nearest = min([*search.missed, *finest], key=lambda c: c.bound)
     needed = nearest.placement.height
-    others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed]
+    constants = sum(t.nbytes for t in layers.graph.tensors.values() if t.data is not None)
+    others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
     if nearest.stage:
-        tried = f"{replace(nearest.stage, until=_short(nearest.stage.until))} would need {needed:,} bytes"
+        stage = replace(nearest.stage, until=short_name(nearest.stage.until))
+        tried += f" (even {stage} need {needed:,} bytes)"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{layers.graph.name} does not fit {board.name}",
@@ -192,9 +194,9 @@ def _peak(program: Program) -> str:
         extents = " " + "x".join(map(str, tensor.shape[1:])) if tensor is not None else ""
         role = roles.get(span.name, "kept for later" if tensor is not None else "scratch")
         found.append(f"{role}{extents} ({span.size:,} bytes)")
-    return f"{_short(call.op.name)}: {', '.join(found)}"
+    return f"{short_name(call.op.name)}: {', '.join(found)}"
 
 
-def _short(name: str, length: int = 48) -> str:
+def short_name(name: str, length: int = 48) -> str:
     """Converters concatenate names; their end tells more than their start."""
     return name if len(name) <= length else f"...{name[-length:]}"

@@ -51,7 +51,7 @@ class Builder:
             self._add_input(value, input_shapes)
 
     def _add_input(self, value: Value, input_shapes: Mapping[str, Shape]) -> None:
-        shape = _static(value, input_shapes.get(value.name))
+        shape = _static(value, input_shapes.get(value.name), self.model.name)
         if value.dtype not in (*FLOATS, *INTEGERS):
             raise ImportFailed(
                 f"input {value.name!r} has element type {value.dtype}",
@@ -239,6 +239,12 @@ class Builder:
         if value.name not in self.names:
             raise ImportFailed(f"nothing writes output {value.name!r}", where=self.model.name)
         tensor = self.names[value.name]
+        if tensor == value.name and tensor in self.ports:
+            raise ImportFailed(
+                f"output {value.name!r} is an input of the model: nothing computes it",
+                where=self.model.name,
+                hint="export the model without that output",
+            )
         if tensor in self.ports:
             tensor = self.add(
                 Reshape, (tensor,), value.name, self.tensors[tensor].dtype, shape=self.tensors[tensor].shape
@@ -277,7 +283,7 @@ def _renamed(op: Op, old: str, new: str) -> Op:
     return replace(op, inputs=inputs, output=new if op.output == old else op.output)
 
 
-def _static(value: Value, wanted: Shape | None) -> Shape:
+def _static(value: Value, wanted: Shape | None, where: str) -> Shape:
     """The input's shape: as asked for, else as declared with batch 1; every other extent must be known."""
     if wanted is not None:
         fits = not value.dims or (
@@ -286,7 +292,7 @@ def _static(value: Value, wanted: Shape | None) -> Shape:
         )
         if not fits or any(d < 1 for d in wanted) or prod(wanted) > MAX_ELEMENTS:
             raise ImportFailed(
-                f"shape {wanted} does not suit input {value.name!r}, declared {_shown(value)}", where=value.name
+                f"shape {wanted} does not suit input {value.name!r}, declared {_shown(value)}", where=where
             )
         return tuple(wanted)
     shape = tuple(1 if d is None and i == 0 else d for i, d in enumerate(value.dims))
@@ -294,12 +300,12 @@ def _static(value: Value, wanted: Shape | None) -> Shape:
         sizes = "x".join(str(d) if d is not None else "?" for d in shape) or "1x..."
         raise ImportFailed(
             f"input {value.name!r} has the dynamic shape {_shown(value)}",
-            where=value.name,
-            hint=f"give every extent, in the file's order: --input-shape {value.name}:{sizes}",
+            where=where,
+            hint=f"give every extent, in the file's order, in place of each ?: --input-shape {value.name}:{sizes}",
         )
     static = tuple(d for d in shape if d is not None)
     if prod(static) > MAX_ELEMENTS:
-        raise ImportFailed(f"input {value.name!r} has the absurd shape {_shown(value)}", where=value.name)
+        raise ImportFailed(f"input {value.name!r} has the absurd shape {_shown(value)}", where=where)
     return static
 
 

@@ -12,6 +12,7 @@ from tinycompile.frontends.onnx.builder import Builder
 from tinycompile.frontends.onnx.elementwise import binary
 from tinycompile.frontends.onnx.node import Node, Rejected
 from tinycompile.frontends.onnx.registry import importer
+from tinycompile.ir import Array
 from tinycompile.ops import Unary
 from tinycompile.ops.unary import Joined, Step, Steps
 
@@ -88,12 +89,14 @@ def _joined(b: Builder, function: str, names: list[str], output: str) -> str | N
     shape = np.broadcast_shapes(*(b.shape(name) for name in names))
     for root in options[activations[0]]:
         if all(root in found for found in options.values()) and b.tensors[root].shape == shape:
-            chains = tuple(
-                options[name][root] if name in options else (Step("affine", (0.0, float(b.constant(name).reshape(-1)[0]))),)
-                for name in names
-            )
+            chains = tuple(options[n][root] if n in options else _always(b.constant(n)) for n in names)
             return b.add(Unary, (root,), output, steps=(Joined(function, chains),))
     return None
+
+
+def _always(number: Array) -> Steps:
+    """The function that is this number everywhere."""
+    return (Step("affine", (0.0, float(number.reshape(-1)[0]))),)
 
 
 def _chains(b: Builder, name: str) -> dict[str, Steps]:

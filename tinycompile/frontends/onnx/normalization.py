@@ -18,6 +18,8 @@ from tinycompile.ops.unary import Step
 EPSILON = 1e-5
 """Default of all three operators."""
 
+TINY = 1e-24
+
 
 @importer("InstanceNormalization", rule="signals and images, constant scale and bias")
 def _instance_norm(b: Builder, node: Node) -> None:
@@ -102,7 +104,9 @@ def _normalizer(b: Builder, node: Node) -> None:
 def _by_norm(b: Builder, x: str, norm: str, axis: int, output: str) -> str:
     """x divided by its norm along an axis."""
     before = {"MAX": (), "L1": (Step("abs"),), "L2": (Step("power", (2.0,)),)}[norm]
-    after = (Step("sqrt"), Step("reciprocal")) if norm == "L2" else (Step("reciprocal"),)
+    # A row of zeros stays one: its norm counts as tiny, not as nothing.
+    some = () if norm == "MAX" else (Step("clip", (TINY, np.inf)),)
+    after = (*some, *((Step("sqrt"),) if norm == "L2" else ()), Step("reciprocal"))
     terms = b.add(Unary, (x,), f"{output}/terms", steps=before) if before else x
     total = b.add(Reduce, (terms,), f"{output}/total", kind="max" if norm == "MAX" else "sum", axes=(axis,))
     return b.add(Mul, (x, b.add(Unary, (total,), f"{output}/inverse", steps=after)), output)

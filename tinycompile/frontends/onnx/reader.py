@@ -109,7 +109,8 @@ class _Reader:
         _unique("input", [v.name for v in inputs], self.path)
         _unique("output", [v.name for v in outputs], self.path)
         nodes = self._sorted(self._nodes(), [*constants, *(v.name for v in inputs)])
-        return Model(self.graph.name or self.path.stem, opsets, nodes, constants, inputs, outputs)
+        # Exporters name their graphs after themselves, so the file's name says more.
+        return Model(self.path.stem, opsets, nodes, constants, inputs, outputs)
 
     def _opsets(self) -> dict[str, int]:
         opsets = {"" if o.domain == "ai.onnx" else o.domain: int(o.version) for o in self.proto.opset_import}

@@ -6,6 +6,10 @@ that was spread, and a convolution of each phase is a dilated convolution of tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+from math import prod
+
 from tinycompile.frontends.tflite.builder import Builder, Spread
 from tinycompile.frontends.tflite.node import Node, Rejected
 from tinycompile.frontends.tflite.registry import importer
@@ -34,7 +38,7 @@ def _margins(b: Builder, node: Node, rank: int) -> tuple[Shape, Shape]:
     return (0, *pairs[::2], *rest), (0, *pairs[1::2], *rest)
 
 
-@importer("SPACE_TO_BATCH_ND", rule="before convolutions, as the converter writes dilation; constant block and paddings")
+@importer("SPACE_TO_BATCH_ND", rule="before convolutions, where it means dilation; constant block and paddings")
 def _space_to_batch(b: Builder, node: Node) -> None:
     x = b.tensor(node.input(0))
     block = _block(b, node, len(x.shape))
@@ -65,11 +69,21 @@ def reshape_spread(b: Builder, node: Node) -> None:
     """Axes of extent 1 come and go; others stay, so the phases do."""
     spread = b.spread[node.input(0)]
     x = b.tensors[spread.name]
-    old, new = b.file.tensors[node.input(0)].shape[1:], b.file.tensors[node.outputs[0]].shape[1:]
-    if [d for d in old if d != 1] != [d for d in new if d != 1]:
+    old, new = b.file.tensors[node.input(0)].shape, b.file.tensors[node.outputs[0]].shape
+    core = [i for i, d in enumerate(old) if i == 0 or d != 1 or spread.block[i] != 1]
+    # The last place that fits: a signal becomes the one row of an image, whose columns are time.
+    places = next(
+        (p for p in reversed(list(combinations(range(len(new)), len(core)))) if _fits(old, new, core, p)), None
+    )
+    if places is None:
         raise Rejected("changes more than axes of extent 1 between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND")
-    kept = iter([i for i, d in enumerate(old, start=1) if d != 1])
-    places = [0, *(next(kept) if d != 1 else None for d in new)]
-    shape = tuple(1 if p is None else x.shape[p] for p in places)
-    block = tuple(1 if p is None else spread.block[p] for p in places)
-    b.emit_spread(Reshape, (x.name,), node.outputs[0], block, shape=shape)
+    shape, block = [1] * len(new), [1] * len(new)
+    for place, axis in zip(places, core, strict=True):
+        shape[place], block[place] = x.shape[axis], spread.block[axis]
+    b.emit_spread(Reshape, (x.name,), node.outputs[0], tuple(block), shape=tuple(shape))
+
+
+def _fits(old: Shape, new: Shape, core: Sequence[int], places: Sequence[int]) -> bool:
+    """Whether the ``core`` axes of ``old`` can be the axes ``places`` of ``new``, whose others have the extent 1."""
+    others = prod(d for i, d in enumerate(new) if i not in places)
+    return places[0] == 0 and others == 1 and all(new[p] == old[c] for p, c in zip(places, core, strict=True))

@@ -212,7 +212,9 @@ class Builder:
         declared = None if tensor.dynamic else tensor.shape
         self.names[output] = self._append(kind, inputs, name, dtype, quant, declared, attributes)
 
-    def emit_spread(self, kind: type[Op], inputs: Sequence[str], output: int, block: Shape, /, **attributes: Any) -> None:
+    def emit_spread(
+        self, kind: type[Op], inputs: Sequence[str], output: int, block: Shape, /, **attributes: Any
+    ) -> None:
         """Append the op that computes all phases of tensor ``output`` of the file at once."""
         tensor = self.file.tensors[output]
         dtype, quant = self._type(tensor, kind, inputs)
