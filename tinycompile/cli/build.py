@@ -86,6 +86,8 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("latency", f"{report['milliseconds']:.2f} ms at {board['clock_hz'] / 1e6:g} MHz")
     table.add_row("stages", _agreement(report["verification"]))
     table.add_row("ranges", _ranges(report["quantization"]))
+    for name, ratio in (report["quantization"]["outputs"] or {}).items():
+        table.add_row("int8 against float", _noise(name, ratio))
     table.add_row("folder", str(folder))
     Console().print(table)
 
@@ -98,3 +100,15 @@ def _agreement(verification: Mapping[str, Any]) -> str:
 def _ranges(quantization: Mapping[str, Any]) -> str:
     summary = escape(quantization["summary"])
     return summary if quantization["measured"] else f"[yellow]{summary}[/]"
+
+
+FAINT = 12.0
+"""Decibels of signal over noise below which int8 has lost too much of the output to be trusted unseen."""
+
+
+def _noise(name: str, ratio: float | None) -> str:
+    """How well an output survives quantisation, on the inputs that ranges were measured on."""
+    if ratio is None:
+        return f"{escape(name)}: exact"
+    text = f"{escape(name)}: {ratio:.1f} dB signal to noise"
+    return text if ratio >= FAINT else f"[yellow]{text}: int8 loses much here; see the layers' snr_added_db[/]"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from numpy.typing import ArrayLike
 
+from tinycompile.errors import InternalError
 from tinycompile.ir.tensor import Array, Names, Quant, Shape, Tensor
 from tinycompile.ir.window import Window
 
@@ -86,15 +87,15 @@ class Op:
 
     def infer(self, *inputs: Tensor) -> Shape:
         """The output's shape; ImportFailed or InternalError where the inputs make no sense."""
-        raise NotImplementedError
+        raise InternalError(f"{type(self).__name__} {self.name!r} has no shape")
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
         """Float meaning: write ONNX nodes (opset 17) that compute ``self.output`` from ``self.inputs``."""
-        raise NotImplementedError
+        raise InternalError(f"{type(self).__name__} {self.name!r} has no float meaning")
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """Integer meaning in NumPy: the specification, exact to the bit. Arrays have the shapes in ``io``."""
-        raise NotImplementedError
+        raise InternalError(f"{type(self).__name__} {self.name!r} has no integer meaning")
 
     def role(self, index: int) -> Role:
         """How the quantizer treats input ``index``; weights are per channel on axis 0, bias is int32."""
