@@ -97,6 +97,11 @@ def test_unmeasured_ranges_are_called_so(example: Path, tmp_path: Path) -> None:
     assert "NOT" in made.report["quantization"]["summary"]
 
 
+def test_cycles_are_predicted_before_anything_is_built(built: Built) -> None:
+    cycles = built.report["cycles"]
+    assert cycles["estimated"] == pytest.approx(cycles["emulated"], rel=0.15)
+
+
 def test_resources_are_found() -> None:
     assert (resource_folder("boards") / "stm32f746.toml").is_file()
 
