@@ -16,6 +16,7 @@ from tests.equality import TAIL, build
 from tests.schedule import toys
 from tests.schedule.networks import Network, mobile, wild
 from tests.schedule.toys import Builder, Plus, Slide
+from tinycompile.codegen import render
 from tinycompile.errors import Mismatch, UsageError
 from tinycompile.ir import Graph, Pad
 from tinycompile.ops import Add, AveragePool2D
@@ -192,6 +193,17 @@ def test_stages_that_cannot_be_streamed_are_refused() -> None:
     for streams in (Streams(((None, b),)), Streams(((None, graph.outputs[0]),)), Streams(((None, "nothing"),))):
         with pytest.raises(UsageError, match="in rows"):
             schedule(graph, LARGE, Goal(stage=streams))
+
+
+def test_code_does_not_grow_with_the_rows() -> None:
+    lines = []
+    for size in (32, 64, 128):
+        _, graph = mobile(size)
+        images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
+        program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+        files = render(program, name="network").files
+        lines.append(files["network.c"].count(";") - files["network.c"].count("};"))
+    assert lines[0] == lines[1] == lines[2]
 
 
 def test_a_stream_prints_its_rings() -> None:
