@@ -6,7 +6,6 @@ Many one-op programs become one image: a model whose single input and output are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from tests.equality import noise, up, variants
 from tests.ops import every
 from tinycompile.boards import load_board
-from tinycompile.codegen import render
+from tinycompile.codegen import Sources, render
 from tinycompile.deploy import build_firmware, find_toolchain
 from tinycompile.ir import Array, Graph, verify
 from tinycompile.schedule.program import Program
@@ -35,15 +34,7 @@ CORES = {
 BATCH = 25
 
 
-@dataclass(frozen=True)
-class Combined:
-    """Several programs as the sources of one model ``batch``."""
-
-    name: str
-    files: dict[str, str]
-
-
-def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> tuple[Combined, bytes, bytes]:
+def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> tuple[Sources, bytes, bytes]:
     """The sources, the bytes of all inputs, and the bytes that all outputs must have."""
     files: dict[str, str] = {}
     calls, given, expected = [], b"", b""
@@ -84,7 +75,7 @@ def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> 
         f"#define TC_MODEL_OUTPUTS {{ {{ {len(given)}, {len(expected)}, 1.0f, 0, 1 }} }}\n"
     )
     files.pop("tc_firmware_model.inc", None)
-    return Combined("batch", files), given, expected
+    return Sources("batch", files, "batch_run", {}), given, expected
 
 
 def run_batch(cases: list[Graph], board_name: str, folder: Path, toolchain: Literal["zig", "gcc"] = "zig") -> None:
