@@ -17,6 +17,7 @@ from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.rows import RowOp, row_op, rows_of
 from tinycompile.schedule.stages import Run, Streams
 
+CLEARLY = 1.25
 PATHS = 6
 """Limits that are tried, from the lowest up: bounds are no placements, so the lowest may not be the best."""
 
@@ -43,7 +44,7 @@ class Paths:
         self.parts: dict[str, RowOp | None] = {}
         self.points = _points(graph)
         layers = [self._layers(a, b) for a, b in zip(self.points, sorted(self.points)[1:], strict=False)]
-        self.segments = [s for s in (*layers, *self._streams()) if s.bytes <= most]
+        self.segments = [s for s in (*layers, *self._streams(layers)) if s.bytes <= most]
 
     def row_op(self, op: Op) -> RowOp | None:
         """``row_op``, which remembers."""
@@ -87,8 +88,10 @@ class Paths:
         runs = [Run((op,)) for op in self.graph.ops[start:stop]]
         return Segment(start, stop, self._bytes(start, stop, runs, self.kernels))
 
-    def _streams(self) -> Iterator[Segment]:
-        """All streamed stages of two ops or more; longer ones hold no fewer rows than shorter ones."""
+    def _streams(self, layers: Sequence[Segment]) -> Iterator[Segment]:
+        """Streamed stages of two ops or more. Longer ones hold no fewer rows than shorter ones, so those are left
+        out that hold clearly more than one stage between layers takes in all."""
+        enough = self.most
         for start in self.points:
             for stop in self.points:
                 if stop < start + 2:
@@ -101,7 +104,9 @@ class Paths:
                     continue
                 size = self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows)
                 yield Segment(start, stop, size, len(rows.calls))
-                if sum(rows.ring_bytes.values()) > self.most:
+                rest = (s.bytes for s in layers if s.stop <= start or s.start >= stop)
+                enough = min(enough, round(CLEARLY * max(size, *rest, 0)))
+                if sum(rows.ring_bytes.values()) > enough:
                     break
 
     def _one_output(self, stop: int) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinycompile.ir import IO, Array, Cut, Graph, Op, Tensor, Window
 
-Pair2 = tuple[str, str]
+Between = tuple[str, str]
 STATE = 4
 """Bytes a channel of what an op that folds has taken in."""
 
@@ -83,7 +83,7 @@ class Rows:
     """The rows of each tensor inside the stage that exist at the same time."""
     buffers: Mapping[str, str]
     """The buffer of each tensor inside; tensors whose rows are never alive together share one."""
-    lags: Mapping[Pair2, int]
+    lags: Mapping[Between, int]
     """By (buffer or output, what is read from outside): bytes by which the first must start below the other."""
 
     @property
@@ -230,9 +230,9 @@ def _lags(
     slots: Mapping[str, int],
     buffers: Mapping[str, str],
     last: Mapping[str, Array],
-) -> dict[Pair2, int]:
+) -> dict[Between, int]:
     """Row k of what is written ends, when it is first written, at or below the rows of the input still needed."""
-    found: dict[Pair2, int] = {}
+    found: dict[Between, int] = {}
     outputs = {part.op.output for part in parts}
     for above in (name for name in last if name not in outputs):
         row = _row_bytes(graph.tensors[above])
