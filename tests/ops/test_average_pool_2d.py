@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import CLIPS, ROUNDINGS, one_op, pads, quants
-from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor, Window
 from tinycompile.ops import AveragePool2D
 from tinycompile.simulate import reference
 
@@ -42,6 +42,22 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @given(graphs(onnx=True), st.integers(0, 2**31))
 def test_specification_is_the_rounded_float_pool(graph: Graph, seed: int) -> None:
     assert_close_to_float(graph, noise(graph, seed))
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.integers(1, 4))
+def test_a_mean_of_everything_folds(graph: Graph, most: int) -> None:
+    (small,) = graph.ops
+    x = graph.tensors["x"]
+    op = AveragePool2D("f", ("x",), "y", x.hw)
+    graph = one_op(op, [x], graph.tensors["y"].q, graph.rounding)
+    assert (small.fold(graph.io(small)) is None) == (small.kernel != x.hw or bool(small.pad))
+    io, rows = graph.io(op), noise(graph)[0]["x"]
+    state = np.zeros(x.channels, np.int32)
+    for y in range(0, x.hw[0], most):
+        state = op.accumulate(io, state, rows[:, y : y + most])
+    assert (op.finish(io, state) == op.run(io, rows)).all()
+    assert [cut.windows[0] for cut in op.fold(io) or ()] == [Window(y, 0, 1, x.hw[1]) for y in range(x.hw[0])]
 
 
 def test_padding_added_for_ceil_mode_is_not_counted() -> None:

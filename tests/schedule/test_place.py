@@ -58,7 +58,7 @@ def problems(draw: st.DrawFn, most: int = 5, largest: int = 5, align: tuple[int,
         size = draw(st.integers(1, largest))
         buffers.append(Buffer(f"b{i}", size, start, stop, draw(st.sampled_from(align))))
     pairs = [(x, y) for x in buffers for y in buffers if y.start < x.start == y.stop - 1]
-    lags = [draw(st.none() | st.integers(0, 6)) for _ in pairs]
+    lags = [draw(st.none() | st.integers(-6, 6)) for _ in pairs]
     found = zip(pairs, lags, strict=True)
     return Problem(tuple(buffers), tuple(Overlap(x.name, y.name, lag) for (x, y), lag in found if lag is not None))
 

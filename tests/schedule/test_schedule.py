@@ -13,7 +13,7 @@ from tests.schedule import toys
 from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide, Trail
 from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageError
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
-from tinycompile.schedule import RESERVED, Goal, Loop, Program, Stage, candidate, schedule
+from tinycompile.schedule import RESERVED, Call, Goal, Loop, Program, Stage, Stream, candidate, schedule
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.stages import members, staged, whole
@@ -76,22 +76,31 @@ def test_least_sram_is_never_more_than_layer_by_layer(graph: Graph) -> None:
     assert least.arena_bytes <= schedule(graph, LARGE).arena_bytes
 
 
-def test_patches_are_chosen_where_layers_do_not_fit() -> None:
-    graph = blow_up()
-    layers = schedule(graph, LARGE)
-    assert not any(isinstance(step, Loop) for step in layers.steps)
-    small = schedule(graph, LARGE, Goal(ram=layers.arena_bytes - 1))
-    assert any(isinstance(step, Loop) for step in small.steps)
-    assert small.arena_bytes < layers.arena_bytes
-    agree(small)
+def wide() -> Graph:
+    """Few long rows: only cuts along the rows help."""
+    build = Builder((1, 8, 256, 2))
+    a = build.add(Slide, "x", kernel=(1, 1), stride=(1, 1), pad=Pad())
+    b = build.add(Slide, a, kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
+    c = build.add(Slide, b, kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
+    return build.graph(build.add(Slide, c, kernel=(4, 4), stride=(4, 4), pad=Pad()))
+
+
+def test_stages_are_chosen_where_layers_do_not_fit() -> None:
+    for graph, kind in ((blow_up(), Stream), (wide(), Loop)):
+        layers = schedule(graph, LARGE)
+        assert all(isinstance(step, Call) for step in layers.steps)
+        small = schedule(graph, LARGE, Goal(ram=9_500 if kind is Loop else layers.arena_bytes - 1))
+        assert any(isinstance(step, kind) for step in small.steps)
+        assert small.arena_bytes < layers.arena_bytes
+        agree(small)
 
 
 def test_ram_of_the_board_less_the_reserve_is_what_the_arena_may_take() -> None:
     graph = blow_up()
     need = schedule(graph, LARGE).arena_bytes
     exact = schedule(graph, toys.board(need + RESERVED))
-    assert (exact.arena_bytes, any(isinstance(s, Loop) for s in exact.steps)) == (need, False)
-    assert any(isinstance(s, Loop) for s in schedule(graph, toys.board(need + RESERVED - 1)).steps)
+    assert (exact.arena_bytes, any(isinstance(s, Stream) for s in exact.steps)) == (need, False)
+    assert any(isinstance(s, Stream) for s in schedule(graph, toys.board(need + RESERVED - 1)).steps)
 
 
 def test_what_does_not_fit_says_by_how_much_and_where() -> None:

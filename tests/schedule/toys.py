@@ -28,10 +28,11 @@ from tinycompile.ir import (
     verify,
 )
 from tinycompile.schedule.program import Program, View
-from tinycompile.simulate.arena import window
+from tinycompile.simulate.arena import rows, window
 
 ONE = Quant.per_tensor(1.0)
 WINDOWED = ("out_h", "out_w", "out_pitch", "in0_pitch")
+RINGED = (*WINDOWED, "in0_turn", "in0_ring")
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ ROWS = (
         "slide",
         Slide,
         "none",
-        arguments=WINDOWED,
+        arguments=RINGED,
         cycles=CYCLES,
         scratch=lambda op, io: 16 * io.x.hw[1] if op.kernel[0] > 1 else 0,
     ),
@@ -214,10 +215,13 @@ def one_by_one(program: Program, inputs: dict[str, Array]) -> dict[str, Array]:
     def look(view: View) -> Array:
         return window(memory, view, graph.tensors[view.tensor].dtype)
 
+    def part(view: View) -> Array:
+        return rows(memory, view, graph.tensors[view.tensor].dtype)
+
     for view in program.inputs:
         look(view)[...] = inputs[view.tensor]
     for call in program.unrolled():
-        out, sources = look(call.output), [look(view) for view in call.inputs]
+        out, sources = look(call.output), [part(view) for view in call.inputs]
         io = call.io(graph)
         if call.scratch is not None:
             memory[call.scratch : call.scratch + call.kernel.scratch(call.op, io)] = 0x55

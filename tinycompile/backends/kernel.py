@@ -12,6 +12,8 @@ WHOLE_ROWS = ("out_h", "out_w", "out_pitch", "in0_pitch")
 """Arguments of a kernel that reads the input's rows where it writes the output's."""
 WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
 """Arguments of a kernel that looks around each pixel, at what may lie outside the input."""
+RINGED = (*WINDOW, "in0_turn", "in0_ring")
+"""The same for a kernel that finds those rows in a ring."""
 
 
 def _always(op: Any, io: IO) -> bool:
@@ -37,6 +39,10 @@ class Kernel:
     ``arguments`` are the C parameters after the pointers, from the vocabulary ``out_h out_w out_pitch``,
     ``in0_h in0_w in0_pitch`` (``in1_`` and so on; numbered over the activation inputs), ``pad_top pad_left``:
     what changes from one window of the op to another. All else is a constant of the generated function.
+    ``in0_turn in0_ring`` are for kernels that read several rows at a time: from row ``in0_turn`` on, rows lie
+    ``in0_ring`` elements lower than their pitch says (0 where the rows are in no ring, a literal in the call).
+    ``in0_first in0_last`` are for kernels that take in rows a few at a time (``Op.fold``): 1 where the call gets
+    the first or the last of them; scratch keeps what lies between.
     """
 
     name: str

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, DType, Pad
-from tinycompile.schedule.program import Call, View
+from tinycompile.ir import IO, Pad
+from tinycompile.schedule.program import Call
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,36 @@ def arguments(call: Call, io: IO) -> tuple[Argument, ...]:
     return (*found, *(Argument(_extent(call, io, name)) for name in call.kernel.arguments))
 
 
+def fold(variants: Sequence[tuple[Argument, ...]], rows: Sequence[list[int]]) -> str:
+    """Arguments of the same call as C text: a literal where all variants agree, else a new column of ``rows``.
+
+    ``rows`` has a list for each variant, which gets its value; in C, ``t`` is that variant's row of the table.
+    """
+    texts = []
+    for column in zip(*variants, strict=True):
+        if all(argument == column[0] for argument in column):
+            texts.append(column[0].text(str(column[0].value)))
+            continue
+        texts.append(column[0].text(f"t[{len(rows[0])}]"))
+        for row, argument in zip(rows, column, strict=True):
+            row.append(argument.value)
+    return ", ".join(texts)
+
+
 def _extent(call: Call, io: IO, name: str) -> int:
+    """The value of an argument; pitches and rings in elements, which is what pointer arithmetic in C counts."""
     if name in ("pad_top", "pad_left"):
         pad: Pad = getattr(call.op, "pad", Pad())
         return pad.top if name == "pad_top" else pad.left
-    match = re.fullmatch(r"(out|in(\d+))_(h|w|pitch)", name)
+    match = re.fullmatch(r"(out|in(\d+))_(h|w|pitch|turn|ring|first|last)", name)
     if match is None:
         raise InternalError(f"kernel {call.kernel.name!r} asks for the unknown argument {name!r}")
     view = call.output if match[1] == "out" else call.inputs[int(match[2])]
     dtype = io.out.dtype if match[1] == "out" else io.activations[int(match[2])].dtype
-    if match[3] == "pitch":
-        return _elements(view, dtype)
+    if match[3] in ("pitch", "ring"):
+        return (view.pitch if match[3] == "pitch" else view.ring_bytes) // dtype.size
+    if match[3] in ("first", "last"):
+        return int(call.part is None or (call.part.starts if match[3] == "first" else call.part.ends))
+    if match[3] == "turn":
+        return view.turn
     return view.hw[0] if match[3] == "h" else view.hw[1]
-
-
-def _elements(view: View, dtype: DType) -> int:
-    """The pitch in elements of the tensor, which is what pointer arithmetic in C counts."""
-    return view.pitch // dtype.size

@@ -26,7 +26,9 @@ class Guards:
             root = self._root(view.tensor)
             first, last = alive.get(root, (step, step))
             alive[root] = min(first, step), max(last, step)
-            ranges.setdefault(root, set()).add((view.offset, view.offset + self._bytes(view)))
+            start = view.offset - view.slot * view.pitch
+            size = view.ring_bytes or self._bytes(view)
+            ranges.setdefault(root, set()).add((start, start + size))
 
         for view in program.inputs:
             touch(view, 0)

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import jinja2
 
 from tinycompile import resources
-from tinycompile.backends import Kernel
 from tinycompile.codegen import checked as canaries
-from tinycompile.codegen.arguments import Argument, arguments, parameters
+from tinycompile.codegen.arguments import arguments, fold, parameters
 from tinycompile.codegen.constants import declaration, definition, number
+from tinycompile.codegen.layer import Layer
 from tinycompile.codegen.names import comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
+from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Op
-from tinycompile.schedule.program import Loop, Program, View
+from tinycompile.ir import Array
+from tinycompile.schedule.program import Loop, Program, Stream, View
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One C function: an op of the graph, computed by one kernel, for whatever windows the program asks."""
-
-    symbol: str
-    op: Op
-    io: IO
-    kernel: Kernel
-
-    @cached_property
-    def arrays(self) -> Mapping[str, Array]:
-        """The constants it keeps in flash, by the template's names."""
-        return self.kernel.pack(self.op, self.io)
-
-    def array_name(self, name: str) -> str:
-        """C identifier of one of its constants."""
-        return f"{self.symbol}_{name}"
 
 
 def render(program: Program, *, name: str | None = None, checked: bool = False) -> Sources:
@@ -124,34 +105,27 @@ def _statements(
     """One entry a step: its calls with literal arguments, and for a loop the table of those that vary."""
     number_of_call = 0
     for position, step in enumerate(program.steps):
+        if isinstance(step, Stream):
+            free = guards.of(number_of_call, len(step.calls)) if guards else None
+            number_of_call += len(step.calls)
+            yield {"free": free, "rows": [], "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
+            continue
         bodies = step.iterations if isinstance(step, Loop) else ((step,),)
         rows: list[list[int]] = [[] for _ in bodies]
         calls = []
         for slot in range(len(bodies[0])):
             layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
             variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
-            calls.append({"symbol": layer.symbol, "arguments": _fold(variants, rows)})
+            calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows)})
         count = sum(len(body) for body in bodies)
         yield {
+            "stream": None,
             "table": f"{prefix}_table_{position}",
             "rows": rows if isinstance(step, Loop) else [],
             "calls": calls,
             "free": guards.of(number_of_call, count) if guards else None,
         }
         number_of_call += count
-
-
-def _fold(variants: list[tuple[Argument, ...]], rows: list[list[int]]) -> str:
-    """Arguments as C text: a literal where all iterations agree, else a new column of the loop's table."""
-    texts = []
-    for column in zip(*variants, strict=True):
-        if all(argument == column[0] for argument in column):
-            texts.append(column[0].text(str(column[0].value)))
-            continue
-        texts.append(column[0].text(f"t[{len(rows[0])}]"))
-        for row, argument in zip(rows, column, strict=True):
-            row.append(argument.value)
-    return ", ".join(texts)
 
 
 def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) -> list[dict[str, Any]]:

@@ -113,6 +113,19 @@ class Op:
         """The op, and the input windows, that make just this window; None where the output cannot be cut."""
         return None
 
+    def fold(self, io: IO) -> tuple[Cut, ...] | None:
+        """For each row of the first input, the share of the work that takes it in: where all rows make one output
+        row, and can be taken in one by one. None where there is no such way."""
+        return None
+
+    def accumulate(self, io: IO, state: Array, rows: Array) -> Array:
+        """``state`` (int32[C], zeros at first) after some rows of the first input; for ops that ``fold``."""
+        raise NotImplementedError
+
+    def finish(self, io: IO, state: Array) -> Array:
+        """The output, after all rows; for ops that ``fold``."""
+        raise NotImplementedError
+
     def lag(self, io: IO, index: int) -> int | None:
         """In place: bytes by which the output must start below input ``index``; None: keep apart."""
         return None

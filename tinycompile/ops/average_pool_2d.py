@@ -100,7 +100,27 @@ class AveragePool2D(Op):
         raw = self.is_raw_mean(io)
         p = self.parameters(io)
         x = padded(inputs[0].astype(np.int32) - (0 if raw else p["zx"]), self.pad, 0)
-        sums = patches(x, self.kernel, self.stride).sum(axis=(2, 3), dtype=np.int64)
+        return self._means(io, patches(x, self.kernel, self.stride).sum(axis=(2, 3), dtype=np.int64))
+
+    def fold(self, io: IO) -> tuple[Cut, ...] | None:
+        """A mean over the whole image is a running sum of its rows."""
+        if self.kernel != io.x.hw or self.pad:
+            return None
+        row = replace(self, kernel=(1, io.x.hw[1]), stride=(1, 1))
+        return tuple(Cut(row, (Window(y, 0, 1, io.x.hw[1]),)) for y in range(io.x.hw[0]))
+
+    def accumulate(self, io: IO, state: Array, rows: Array) -> Array:
+        """Sums of the channels."""
+        zero = 0 if self.is_raw_mean(io) else io.x.zero_point
+        return np.asarray(state + (rows.astype(np.int32) - zero).sum(axis=(0, 1, 2), dtype=np.int32))
+
+    def finish(self, io: IO, state: Array) -> Array:
+        """The sums, divided."""
+        return self._means(io, state[None, None].astype(np.int64))
+
+    def _means(self, io: IO, sums: Array) -> Array:
+        """int8 (1,OH,OW,C) of the sums int64[OH,OW,C]."""
+        raw, p = self.is_raw_mean(io), self.parameters(io)
         rows, columns = self.counted(io)
         count = np.maximum(rows[:, None] * columns[None, :], 1)
         if raw:

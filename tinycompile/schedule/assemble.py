@@ -1,13 +1,15 @@
-"""Runs and addresses to a program: every op becomes a call, every stage a loop of calls on windows."""
+"""Runs and addresses to a program: ops become calls, stages loops of calls on windows or streams of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from tinycompile.ir import Graph, Tensor, Window
+from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import Kernels, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Call, Loop, Program, Span, View
+from tinycompile.schedule.program import Call, Loop, Part, Program, Span, Stream, View
+from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Patch, Run
 
 
@@ -40,6 +42,12 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
 
 
+def ring_view(tensor: Tensor, offset: int, slots: int, window: Window) -> View:
+    """Rows of an image in the ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
+    first = part_view(tensor, offset, Window.whole(tensor.hw), replace(window, top=window.top % slots))
+    return replace(first, slot=window.top % slots, slots=slots)
+
+
 class _Frame:
     """Where everything lies; it turns runs into steps of a program."""
 
@@ -51,11 +59,13 @@ class _Frame:
         """A whole tensor where its buffer lies."""
         return whole_view(self.graph.tensors[name], self.offsets[self.roots[name]])
 
-    def step(self, run: Run) -> Call | Loop:
+    def step(self, run: Run) -> Call | Loop | Stream:
+        if run.rows is not None:
+            return Stream(tuple(self.row(run, run.rows, index, y) for index, y in run.rows.calls))
         if not run.patches:
             (op,) = run.ops
             inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
-            return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.offsets.get(scratch_name(op)))
+            return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.scratch(op, run))
         return Loop(tuple(tuple(self.call(run, p, i) for i in range(len(run.ops))) for p in run.patches))
 
     def call(self, run: Run, patch: Patch, index: int) -> Call:
@@ -67,7 +77,32 @@ class _Frame:
             if self.graph.tensors[name].data is None
         )
         output = self.window(run, patch, op.output, patch.windows[op.output])
-        return Call(op, self.kernels[op.name], inputs, output, self.offsets.get(scratch_name(op)))
+        return Call(op, self.kernels[op.name], inputs, output, self.scratch(run.ops[index], run))
+
+    def row(self, run: Run, rows: Rows, index: int, y: int) -> Call:
+        """One row of one op of a streamed stage."""
+        part = rows.ops[index]
+        op, out = part.cuts[y].op, part.io.out
+        inputs = tuple(self.rows(rows, name, window) for name, window in part.reads(y))
+        output = self.rows(rows, out.name, part.window(y))
+        kernel = self.kernels[op.name]
+        scratch = self.scratch(part.op, run) if kernel.scratch(op, part.row_io(y)) else None
+        taken = Part(y == 0, y == len(part.cuts) - 1) if part.folds else None
+        return Call(op, kernel, inputs, output, scratch, taken)
+
+    def scratch(self, op: Op, run: Run) -> int | None:
+        """The offset of an op's scratch, if it has any."""
+        return self.offsets.get(scratch_name(op, run))
+
+    def rows(self, rows: Rows, name: str, window: Window | None) -> View:
+        """A window of a tensor: in its ring inside the stage, in the whole tensor outside."""
+        if window is None:
+            return self.view(name)
+        tensor, offset = self.graph.tensors[name], self.offsets[rows.buffers.get(name) or self.roots[name]]
+        slots = rows.slots.get(name, 0)
+        if slots in (0, tensor.hw[0]):
+            return part_view(tensor, offset, Window.whole(tensor.hw), window)
+        return ring_view(tensor, offset, slots, window)
 
     def window(self, run: Run, patch: Patch, name: str, window: Window | None) -> View:
         """A window of a tensor: in the patch that is inside the stage, or in the whole tensor outside."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,8 @@ from tinycompile.schedule.liveness import Kernels, problem, roots, tasks, withou
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.stages import Run, Stage
+from tinycompile.schedule.rows import RowOp, Rows
+from tinycompile.schedule.stages import Run, Stage, Streams
 
 Preference = Callable[[Kernel, Op, IO, str], tuple[int, ...]]
 
@@ -27,7 +29,7 @@ class Candidate:
     """Runs in the order with the lowest peak, a kernel for each op, and predicted cycles of one inference."""
 
     graph: Graph
-    stage: Stage | None
+    stage: Stage | Streams | None
     runs: tuple[Run, ...]
     kernels: Kernels
     cycles: int
@@ -63,7 +65,7 @@ class Candidate:
         return str(self.stage) if self.stage else "layer by layer"
 
 
-def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | None = None) -> list[Candidate]:
+def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Streams | None = None) -> list[Candidate]:
     """These runs with the fastest kernels, and, where they differ, with those that need the least scratch.
 
     None at all where an op of a stage has no kernel for windows. Raises UnsupportedOp, naming all of them,
@@ -77,13 +79,31 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Non
     for run in runs:
         if run.patches:
             rows |= {op.name: _rows_for_windows(rows[op.name], graph, run, i) for i, op in enumerate(run.ops)}
+        if run.rows is not None:
+            rows |= {part.op.name: _rows_for_rows(rows[part.op.name], part, run.rows) for part in run.rows.ops}
     if not all(rows.values()):
         return []
     chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
     return [_candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
 
 
-def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | None) -> Candidate:
+def folding(graph: Graph, board: Board) -> Kernels:
+    """For the ops that can take in their input a few rows at a time, the first kernel that does."""
+    found = {}
+    for op in (op for op in graph.ops if not op.alias and op.fold(graph.io(op)) is not None):
+        row = next(filter(_takes_parts, candidates(op, graph.io(op), board.features)), None)
+        if row is not None:
+            found[op.name] = row
+    return found
+
+
+def _takes_parts(kernel: Kernel) -> bool:
+    return "in0_last" in kernel.arguments
+
+
+def _candidate(
+    graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | Streams | None
+) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
     return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
 
@@ -116,16 +136,41 @@ def _rows_for_windows(rows: Sequence[Kernel], graph: Graph, run: Run, index: int
     return tuple(row for row in told if all(row.fits(p.ops[index], p.ios[index]) for p in run.patches))
 
 
+def _rows_for_rows(kernels: Sequence[Kernel], part: RowOp, rows: Rows) -> tuple[Kernel, ...]:
+    """The kernels that are told pitches, and turns of the rings of which they read several rows at once."""
+    if part.folds:
+        return tuple(kernel for kernel in kernels if _takes_parts(kernel))
+    images = [(i, t) for i, t in enumerate(part.io.activations) if len(t.shape) == 4]
+    needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
+    for i, tensor in images:
+        windows = (dict(part.reads(y))[tensor.name] for y in range(len(part.cuts)))
+        several = any(window is not None and window.height > 1 for window in windows)
+        if several and rows.slots.get(tensor.name, tensor.hw[0]) < tensor.hw[0]:
+            needed |= {f"in{i}_turn", f"in{i}_ring"}
+    told = [kernel for kernel in kernels if needed <= set(kernel.arguments)]
+    return tuple(kernel for kernel in told if all(kernel.fits(cut.op, io) for cut, io in part.kinds))
+
+
 def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> int:
     total = 0
     for run in runs:
         for index, op in enumerate(run.ops):
-            if run.patches:
+            if run.rows is not None:
+                total += _row_cycles(run.rows, index, kernels[op.name], core)
+            elif run.patches:
                 calls = ((p.ops[index], p.ios[index]) for p in run.patches)
                 total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
             elif not op.alias:
                 total += kernel_cycles(op, graph.io(op), kernels[op.name], core)
     return total
+
+
+def _row_cycles(rows: Rows, index: int, kernel: Kernel, core: str) -> int:
+    part = rows.ops[index]
+    count = Counter(part.kind(y) for i, y in rows.calls if i == index)
+    first = {part.kind(y): y for y in reversed(range(len(part.cuts)))}
+    each = {kind: kernel_cycles(part.cuts[y].op, part.row_io(y), kernel, core) for kind, y in first.items()}
+    return sum(count[kind] * cycles for kind, cycles in each.items())
 
 
 def _arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:

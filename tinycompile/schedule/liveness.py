@@ -1,9 +1,10 @@
 """From runs in order to buffers with lifetimes, and the overlaps that in-place operators allow.
 
-Steps count ops: a run of one op takes one step, a stage one for each of its ops, however many patches it
-has. What a stage reads and writes outside is alive in all its steps; what is inside, from the op that
-writes it to the last one that reads it, in the largest size that any patch needs. Aliases (a reshape)
-take no step: they are names of one buffer. Inputs are alive from step -1, outputs to the end.
+Steps count ops: a run of one op takes one step, a stage of patches one for each of its ops, however many
+patches it has, and a streamed stage one in all: its rings are alive together. What a stage reads and writes
+outside is alive in all its steps; what is inside a stage of patches, from the op that writes it to the last
+one that reads it, in the largest size that any patch needs. Aliases (a reshape) take no step: they are names
+of one buffer. Inputs are alive from step -1, outputs to the end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
+from tinycompile.schedule.rows import Rows, state_name
 from tinycompile.schedule.stages import Patch, Run
 
 ARENA_ALIGN = 16
@@ -58,22 +60,31 @@ def roots(graph: Graph) -> dict[str, str]:
     return found
 
 
-def scratch_name(op: Op) -> str:
-    """The name of an op's scratch buffer."""
-    return f"scratch of {op.name}"
+def scratch_name(op: Op, run: Run) -> str:
+    """The name of an op's scratch buffer; a streamed stage has one for all its ops but those that fold."""
+    if run.rows is None:
+        return f"scratch of {op.name}"
+    part = run.rows.ops[run.ops.index(op)]
+    return state_name(op) if part.folds else f"scratch of {run.output}"
 
 
 def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
     """Working memory of op ``index`` of a run: the most that any of its patches needs; 0: none."""
     op = run.ops[index]
     size = kernel.scratch(op, graph.io(op))
-    if not run.patches or size == 0:
+    if size == 0:
+        return size
+    if run.rows is not None and not run.rows.ops[index].folds:
+        return max([1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.ops[index].kinds)])
+    if not run.patches:
         return size
     return max(1, *(kernel.scratch(p.ops[index], p.ios[index]) for p in run.patches))
 
 
 def steps(run: Run) -> int:
     """The steps that a run takes."""
+    if run.rows is not None:
+        return 1
     return 0 if run.ops[0].alias else len(run.ops)
 
 
@@ -87,7 +98,8 @@ def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Tas
             continue
         reads = tuple(dict.fromkeys(owner[n] for n in run.reads(graph)))
         sizes[run.output] = graph.tensors[run.output].nbytes
-        lags = {} if run.patches else _lags(run.ops[0], graph.io(run.ops[0]), kernels[run.ops[0].name], owner)
+        op, staged = run.ops[0], run.patches or run.rows
+        lags = {} if staged else _lags(op, graph.io(op), kernels[op.name], owner)
         saves = {name: _saved(sizes[run.output], sizes[name], lag) for name, lag in lags.items()}
         found.append(Task(run.output, reads, run.output, _inner_peak(graph, run, kernels), saves))
     return found, sizes
@@ -126,10 +138,15 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
 
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
     """What exists only while a run runs: scratch, and the patches of what is inside a stage."""
+    if run.rows is not None:
+        for name, size in run.rows.ring_bytes.items():
+            yield Use(name, size, step)
     for index, op in enumerate(run.ops):
         scratch = scratch_bytes(graph, run, index, kernels[op.name])
         if scratch:
-            yield Use(scratch_name(op), scratch, step + index)
+            yield Use(scratch_name(op, run), scratch, step if run.rows is not None else step + index)
+        if run.rows is not None:
+            continue
         for name in run.inside.intersection((*op.inputs, op.output)):
             yield Use(name, _patch_bytes(graph, run, name), step + index)
 
@@ -153,6 +170,11 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
     for run in runs:
         if steps(run) == 0:
             continue
+        if run.rows is not None:
+            for (below, above), lag in _row_lags(run.rows, owner).items():
+                yield Overlap(below, above, lag), step
+            step += 1
+            continue
         for index, op in enumerate(run.ops):
             if run.patches:
                 lags = _patch_lags(graph, run, index, kernels[op.name])
@@ -161,6 +183,15 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
             for above, lag in lags.items():
                 yield Overlap(op.output, above, lag), step + index
         step += steps(run)
+
+
+def _row_lags(rows: Rows, owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
+    """The lags of a streamed stage by buffer; of a buffer that is read under two names, the larger."""
+    found: dict[tuple[str, str], int] = {}
+    for (below, above), lag in rows.lags.items():
+        pair = below, owner[above]
+        found[pair] = max(lag, found.get(pair, lag))
+    return found
 
 
 def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str, int]:

@@ -53,16 +53,13 @@ class Buffer:
 class Overlap:
     """Leave for ``below``, an output, to share bytes with ``above``, an input last read in the same step.
 
-    They may overlap where ``offset(below) + lag <= offset(above)``; the two may also stay apart.
+    They may overlap where ``offset(below) + lag <= offset(above)``; the two may also stay apart. A negative lag
+    lets ``below`` start above the start of ``above``: where part of the input is dead before the first write.
     """
 
     below: str
     above: str
     lag: int = 0
-
-    def __post_init__(self) -> None:
-        if self.lag < 0:
-            raise InternalError(f"a lag is at least 0: {self}")
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,17 @@ class View:
 
     ``offset`` is the byte of its first element, ``shape`` its own extents, ``pitch`` the bytes from one row
     (axis 1 of four) to the next; a whole tensor has ``pitch == width * channels * element size``.
+
+    Rows may lie in a ring of ``slots`` row slots (0: no ring). The first is then in slot ``slot``, and the
+    row after slot ``slots - 1`` is in slot 0.
     """
 
     tensor: str
     offset: int
     shape: Shape
     pitch: int
+    slot: int = 0
+    slots: int = 0
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -31,9 +36,32 @@ class View:
         return (self.shape[1], self.shape[2]) if self.is_image else (1, prod(self.shape[:-1]))
 
     @property
+    def turn(self) -> int:
+        """The row of this view that is in slot 0 again: ``ring_bytes`` below where its pitch would put it."""
+        return self.slots - self.slot
+
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes of the whole ring; 0 where this is none."""
+        return self.slots * self.pitch
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the rows are in two parts: to the end of the ring, and from its start."""
+        return self.slots > 0 and self.hw[0] > self.turn
+
+    @property
     def is_image(self) -> bool:
         """Whether this is NHWC with batch 1, so that it can be a window of something larger."""
         return len(self.shape) == 4 and self.shape[0] == 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A call that only takes in some rows of its first input (``Op.fold``), perhaps the first or the last ones."""
+
+    starts: bool
+    ends: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,8 @@ class Call:
     output: View
     scratch: int | None = None
     """Byte offset of the scratch buffer in the arena; None where the kernel needs none."""
+    part: Part | None = None
+    """Set where the op takes in its input over several calls; scratch then lasts from the first to the last."""
 
     def io(self, graph: Graph) -> IO:
         """The op's tensors with the extents of this call's windows."""
@@ -75,6 +105,24 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A stage row by row: calls in order, each of which makes a row; it only compresses calls.
+
+    Calls of one op differ in their windows, of which there are few kinds.
+    """
+
+    calls: tuple[Call, ...]
+
+    @property
+    def body(self) -> tuple[Call, ...]:
+        """The first call of each op, in order of appearance."""
+        found: dict[str, Call] = {}
+        for call in self.calls:
+            found.setdefault(call.op.name, call)
+        return tuple(found.values())
+
+
+@dataclass(frozen=True)
 class Span:
     """``size`` bytes of the arena from ``offset``, in use in the steps ``start <= t < stop``.
 
@@ -93,7 +141,7 @@ class Program:
     """What runs on the chip: steps in order, and the arena they work in."""
 
     graph: Graph
-    steps: tuple[Call | Loop, ...]
+    steps: tuple[Call | Loop | Stream, ...]
     arena_bytes: int
     inputs: tuple[View, ...]
     outputs: tuple[View, ...]
@@ -106,8 +154,8 @@ class Program:
 
     @property
     def flat(self) -> tuple[Call, ...]:
-        """The calls in the steps that ``spans`` count: the first iteration stands for a loop."""
-        return tuple(c for s in self.steps for c in (s.iterations[0] if isinstance(s, Loop) else (s,)))
+        """The calls in the steps that ``spans`` count: a loop's first iteration, a stream's last call."""
+        return tuple(c for step in self.steps for c in _counted(step))
 
     @property
     def peak_step(self) -> int:
@@ -132,6 +180,8 @@ class Program:
         for step in self.steps:
             if isinstance(step, Call):
                 yield step
+            elif isinstance(step, Stream):
+                yield from step.calls
             else:
                 for body in step.iterations:
                     yield from body
@@ -143,6 +193,10 @@ class Program:
         for step in self.steps:
             if isinstance(step, Call):
                 lines.append(f"  {_line(step)}")
+                continue
+            if isinstance(step, Stream):
+                lines.append(f"  stream of {len(step.calls)} rows, the first of each op:")
+                lines += [f"    {_line(call)}" for call in step.body]
                 continue
             lines.append(f"  loop of {len(step.iterations)} iterations, the first of them:")
             lines += [f"    {_line(call)}" for call in step.iterations[0]]
@@ -169,6 +223,12 @@ class Program:
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
+def _counted(step: Call | Loop | Stream) -> tuple[Call, ...]:
+    if isinstance(step, Loop):
+        return step.iterations[0]
+    return (step.calls[-1],) if isinstance(step, Stream) else (step,)
+
+
 def _line(call: Call) -> str:
     args = ", ".join(_place(view) for view in call.inputs)
     scratch = "" if call.scratch is None else f", scratch @{call.scratch}"
@@ -176,4 +236,5 @@ def _line(call: Call) -> str:
 
 
 def _place(view: View) -> str:
-    return f"{view.tensor}[{'x'.join(map(str, view.shape))}]@{view.offset}"
+    ring = f" of {view.slots} slots" if view.slots else ""
+    return f"{view.tensor}[{'x'.join(map(str, view.shape))}{ring}]@{view.offset}"

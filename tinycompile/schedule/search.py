@@ -15,13 +15,16 @@ from typing import Literal
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
-from tinycompile.schedule.candidate import Candidate, variants
+from tinycompile.schedule.candidate import Candidate, folding, variants
 from tinycompile.schedule.liveness import roots
+from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.stages import Stage, members, staged, whole
+from tinycompile.schedule.stages import Stage, Streams, members, staged, streamed, whole
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
+CYCLES_OF_RAM = 0.5
+"""Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
 CUTS = 8
 GRIDS = (tuple((n, 1) for n in range(2, 9)), tuple((n, n) for n in range(2, 9)))
 """Strips and tiles, each from coarse to fine: finer grids compute more twice and hold less."""
@@ -33,13 +36,15 @@ ENOUGH = 2
 class Goal:
     """What a schedule is to be best at: the fewest ``cycles`` that fit, or the least ``sram``.
 
+    The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
+
     ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``stage`` is
     used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
-    stage: Stage | None = None
+    stage: Stage | Streams | None = None
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
@@ -61,8 +66,11 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     else:
         search.consider(variants(graph, whole(graph), board))
         if search.best is None or goal.least == "sram":
+            search.consider(_streamed(graph, board, search))
+        if search.best is None or goal.least == "sram":
+            room = min(available, search.best.placement.height - 1) if search.best else available
             probes = _probes(graph, board)
-            search.consider(_patched(probes, board, goal, available))
+            search.consider(_patched(probes, board, goal, room))
     if search.best is None:
         raise _does_not_fit(search, board, probes)
     return search.best.program()
@@ -86,37 +94,54 @@ class _Search:
             else:
                 self.missed.append(one)
 
-    def _rank(self, one: Candidate) -> tuple[int, int]:
-        return (one.cycles, one.bound) if self.least == "cycles" else (one.bound, one.cycles)
+    def _rank(self, one: Candidate) -> tuple[float, int]:
+        return self._price(one, one.bound), one.bound
 
     def _promises_more(self, one: Candidate, best: Candidate) -> bool:
-        return one.cycles < best.cycles if self.least == "cycles" else one.bound < best.placement.height
+        return self._price(one, one.bound) < self._price(best, best.placement.height)
 
     def _better(self, one: Candidate) -> Candidate:
-        if self.best is None or self.least == "cycles" or one.placement.height < self.best.placement.height:
+        best = self.best
+        if best is None or self._price(one, one.placement.height) < self._price(best, best.placement.height):
             return one
-        return self.best
+        return best
+
+    def _price(self, one: Candidate, size: int) -> float:
+        """What is to be least: cycles, or ``size`` bytes weighed with some of the cycles."""
+        return one.cycles if self.least == "cycles" else size * float(one.cycles) ** CYCLES_OF_RAM
 
     def _fits(self, one: Candidate) -> bool:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _forced(graph: Graph, board: Board, stage: Stage) -> list[Candidate]:
+def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidate]:
     """The candidates with the stage that the caller asked for; UsageError where there are none."""
-    found = _staged(graph, board, stage)
+    runs = streamed(graph, stage) if isinstance(stage, Streams) else staged(graph, stage)
+    found = variants(graph, runs, board, stage) if runs is not None else []
     if not found:
+        kind = "rows" if isinstance(stage, Streams) else "patches"
         raise UsageError(
-            f"{stage}: these ops cannot be computed in patches",
+            f"{stage}: these ops cannot be computed in {kind}",
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
     return found
 
 
+def _streamed(graph: Graph, board: Board, search: _Search) -> Iterator[Candidate]:
+    """The candidates with streamed stages that may fit, and take less than the best so far."""
+    layers = search.best or search.missed[0]
+    most = min(search.available, layers.placement.height)
+    paths = Paths(graph, layers.kernels, folding(graph, board), most)
+    for streams in paths.best():
+        runs = streamed(graph, streams, paths.row_op)
+        yield from variants(graph, runs, board, streams) if runs is not None else ()
+
+
 def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
     """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
-    for probe in probes:
-        assert probe.stage is not None
+    for probe in (p for p in probes if p.bound <= available):
+        assert isinstance(probe.stage, Stage)
         for kind in GRIDS:
             stages = (replace(probe.stage, grid=grid) for grid in kind)
             found = (_fitting(probe.graph, board, stage, available) for stage in stages)
@@ -162,13 +187,17 @@ def _staged(graph: Graph, board: Board, stage: Stage, *, probe: bool = False) ->
 def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) -> DoesNotFit:
     """The error that carries the nearest miss: the least that was tried, or the finest of the best stages."""
     layers = search.missed[0]
-    finest = [c for probe in probes[:1] if probe.stage for c in _staged(layers.graph, board, probe.stage)]
+    stages = [probe.stage for probe in probes[:1] if isinstance(probe.stage, Stage)]
+    finest = [c for stage in stages for c in _staged(layers.graph, board, stage)]
     nearest = min([*search.missed, *finest], key=lambda c: c.bound)
     needed = nearest.placement.height
     constants = sum(t.nbytes for t in layers.graph.tensors.values() if t.data is not None)
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
-    if nearest.stage:
+    if isinstance(nearest.stage, Streams):
+        names = tuple((since and short_name(since), short_name(until)) for since, until in nearest.stage.stages)
+        tried += f" (even {Streams(names)} need {needed:,} bytes)"
+    elif isinstance(nearest.stage, Stage):
         stage = replace(nearest.stage, until=short_name(nearest.stage.until))
         tried += f" (even {stage} need {needed:,} bytes)"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""

@@ -3,7 +3,8 @@
 A stage is everything between some tensors and one later tensor, ``until``. Its output is cut into a grid,
 and each patch asks the ops before it, last to first, for the windows that it needs. Neighbouring patches
 compute the rows and columns they share (the halo) twice; in return only one patch of every tensor inside
-the stage is ever alive. Strips of full width are grids with one column.
+the stage is ever alive. Strips of full width are grids with one column. A streamed stage computes nothing
+twice: it goes row by row and keeps rows instead (``rows``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tinycompile.ir import IO, Cut, Graph, Op, Pair, Tensor, Window
+from tinycompile.schedule.rows import RowOps, Rows, rows_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,16 @@ class Stage:
     def __str__(self) -> str:
         rows, columns = self.grid
         return f"patches {rows}x{columns} to {self.until}" + (f" from {self.since}" if self.since else "")
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Stages that run row by row, each (since, until); ``since`` None: from the inputs."""
+
+    stages: tuple[tuple[str | None, str], ...]
+
+    def __str__(self) -> str:
+        return "rows " + ", ".join(f"to {until}" + (f" from {since}" if since else "") for since, until in self.stages)
 
 
 @dataclass(frozen=True)
@@ -43,10 +55,11 @@ class Patch:
 
 @dataclass(frozen=True)
 class Run:
-    """What the planner treats as one step: one whole op, or the ops of a stage with their patches."""
+    """What the planner treats as one step: one whole op, or the ops of a stage with their patches or rows."""
 
     ops: tuple[Op, ...]
     patches: tuple[Patch, ...] = ()
+    rows: Rows | None = None
 
     @property
     def output(self) -> str:
@@ -55,8 +68,8 @@ class Run:
 
     @property
     def inside(self) -> frozenset[str]:
-        """Tensors that exist only within the run, one patch at a time."""
-        return frozenset(op.output for op in self.ops[:-1]) if self.patches else frozenset()
+        """Tensors that exist only within the run, one patch or some rows at a time."""
+        return frozenset(op.output for op in self.ops[:-1]) if self.patches or self.rows else frozenset()
 
     def reads(self, graph: Graph) -> tuple[str, ...]:
         """The tensors that the run reads from outside, constants left out."""
@@ -87,6 +100,24 @@ def staged(graph: Graph, stage: Stage, *, probe: bool = False) -> tuple[Run, ...
     early = [Run((op,)) for op in graph.ops if op.name in before and op.name not in names]
     late = [Run((op,)) for op in graph.ops if op.name not in before and op.name not in names]
     return (*early, Run(ops, patches), *late)
+
+
+def streamed(graph: Graph, streams: Streams, cut: RowOps | None = None) -> tuple[Run, ...] | None:
+    """The graph with each of these stages as one run, row by row; None where ops cannot be cut so.
+
+    ``cut`` is ``row_op``, or remembers what it found.
+    """
+    last: dict[str, Run] = {}
+    inside: set[str] = set()
+    for since, until in streams.stages:
+        ops = members(graph, Stage(until, (1, 1), since))
+        rows = rows_of(graph, ops, cut) if ops is not None else None
+        names = {op.name for op in ops or ()}
+        if ops is None or rows is None or names & inside:
+            return None
+        inside |= names
+        last[ops[-1].name] = Run(ops, rows=rows)
+    return tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
 
 
 def members(graph: Graph, stage: Stage) -> tuple[Op, ...] | None:

@@ -6,12 +6,13 @@ A wrong lifetime, overlap or window shows here before any C exists.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from tinycompile.ir import Array, DType
-from tinycompile.schedule.program import Program, View
+from tinycompile.ir import Array, DType, Graph, Op
+from tinycompile.schedule.program import Call, Program, View
 from tinycompile.simulate.reference import checked_inputs
 
 
@@ -24,10 +25,14 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     memory = np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
     for view, array in zip(program.inputs, checked_inputs(graph, inputs).values(), strict=True):
         window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
+    whole = {op.name: op for op in graph.ops}
     for call in program.unrolled():
         io = call.io(graph)
         views = iter(call.inputs)
-        arrays = [t.data if t.data is not None else window(memory, next(views), t.dtype) for t in io.inputs]
+        arrays = [t.data if t.data is not None else rows(memory, next(views), t.dtype) for t in io.inputs]
+        if call.part is not None:
+            _take_in(memory, call, whole[call.op.name], graph, arrays[0])
+            continue
         result = call.op.run(io, *arrays)
         if call.scratch is not None:
             size = call.kernel.scratch(call.op, io)
@@ -36,8 +41,32 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
 
 
+def _take_in(memory: Array, call: Call, op: Op, graph: Graph, rows: Array) -> None:
+    """One call of an op that folds; the sums stay in its scratch."""
+    assert call.part is not None and call.scratch is not None
+    io = graph.io(op)
+    state = memory[call.scratch : call.scratch + 4 * io.x.channels].view(np.int32)
+    state[...] = op.accumulate(io, np.zeros_like(state) if call.part.starts else state, rows)
+    if call.part.ends:
+        window(memory, call.output, io.out.dtype)[...] = op.finish(io, state)
+
+
+def rows(memory: Array, view: View, dtype: DType) -> Array:
+    """What ``window`` shows; a copy where the view is in two parts of a ring."""
+    if not view.wraps:
+        return window(memory, view, dtype)
+    _, height, width, channels = view.shape
+    first = replace(view, shape=(1, view.turn, width, channels))
+    start = view.offset - view.slot * view.pitch
+    rest = replace(view, offset=start, shape=(1, height - view.turn, width, channels), slot=0)
+    return np.concatenate([window(memory, first, dtype), rows(memory, rest, dtype)], axis=1)
+
+
 def window(memory: Array, view: View, dtype: DType) -> Array:
-    """The array that a view shows of the arena; IndexError-free: a view outside the arena raises ValueError."""
+    """The array that a view shows of the arena; IndexError-free: a view outside the arena raises ValueError.
+
+    The view must not be in two parts of a ring (see ``rows``).
+    """
     element = dtype.size
     rows, columns = view.hw
     last = view.offset + (rows - 1) * view.pitch + columns * view.shape[-1] * element

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import WHOLE_ROWS, WINDOW, Kernel
+from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.conv_2d import Conv2D
@@ -111,7 +111,7 @@ ROWS: tuple[Kernel, ...] = (
     ),
     Kernel(
         "depthwise", Conv2D, "portable/depthwise_conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         fits=_fits_depthwise,
         pack=_pack_with_padding,
         lag=_depthwise_lag,
@@ -119,7 +119,7 @@ ROWS: tuple[Kernel, ...] = (
     ),
     Kernel(
         "im2col", Conv2D, "portable/conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         fits=_fits_one_group,
         scratch=lambda op, io: prod(op.kernel) * io.x.channels,
         pack=_pack_interleaved,
@@ -127,7 +127,7 @@ ROWS: tuple[Kernel, ...] = (
     ),
     Kernel(
         "any_conv", Conv2D, "portable/grouped_conv_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         pack=_pack_with_padding,
         lag=_early_conv_lag,
         cycles={"macs": 9, "ops": 14, "call": 60},
@@ -142,7 +142,7 @@ ROWS: tuple[Kernel, ...] = (
     ),
     Kernel(
         "conv_transpose", ConvTranspose2D, "portable/conv_transpose_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         pack=_pack_in_order,
         numbers=_transpose_numbers,
         cycles={"macs": 8, "ops": 20, "call": 60},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import WINDOW, Kernel
+from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.average_pool_2d import AveragePool2D
@@ -45,14 +45,22 @@ def _average_numbers(op: AveragePool2D, io: IO) -> Mapping[str, Any]:
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         "average_pool", AveragePool2D, "portable/average_pool_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         pack=_average_tables,
         numbers=_average_numbers,
         cycles={"ops": 3.4, "stores": 8.4, "call": 60},
     ),
     Kernel(
+        "average_pool_sums", AveragePool2D, "portable/average_pool_sums.c.j2",
+        arguments=("in0_h", "in0_w", "in0_pitch", "in0_first", "in0_last"),
+        fits=lambda op, io: op.fold(io) is not None,
+        scratch=lambda op, io: 4 * io.x.channels,
+        numbers=_average_numbers,
+        cycles={"ops": 4, "stores": 18, "call": 60},
+    ),
+    Kernel(
         "max_pool", MaxPool2D, "portable/max_pool_2d.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         cycles={"ops": 3.4, "stores": 2, "call": 60},
     ),
 )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Streamed stages: rings and lags are exact, every row is made once, and programs equal the reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.equality import TAIL, build
+from tests.schedule import toys
+from tests.schedule.networks import Network, mobile, wild
+from tests.schedule.toys import Builder, Plus, Slide
+from tinycompile.codegen import render
+from tinycompile.errors import Mismatch, UsageError
+from tinycompile.ir import Graph, Pad
+from tinycompile.ops import Add, AveragePool2D
+from tinycompile.schedule import Goal, Program, Stream, Streams, candidate, schedule
+from tinycompile.schedule.assemble import assemble
+from tinycompile.schedule.liveness import problem
+from tinycompile.schedule.place import solve
+from tinycompile.schedule.rows import rows_of
+from tinycompile.schedule.stages import streamed
+from tinycompile.simulate import Host, arena, compare, reference
+
+LARGE = toys.board(1 << 20)
+SAME = {"kernel": (3, 3), "stride": (1, 1), "pad": Pad(1, 1, 1, 1)}
+HALF = {"kernel": (3, 3), "stride": (2, 2), "pad": Pad(1, 1, 1, 1)}
+
+
+@pytest.fixture
+def toy_kernels() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidate, "candidates", toys.candidates)
+        yield
+
+
+def cuts(graph: Graph, rng: np.random.Generator) -> Streams | None:
+    """Random stages, one behind the other."""
+    names = [None, *(op.output for op in graph.ops)]
+    stages: list[tuple[str | None, str]] = []
+    first = 0
+    while first < len(names) - 1:
+        stop = int(rng.integers(first + 1, len(names)))
+        found = Streams(((names[first], str(names[stop])),))
+        if streamed(graph, Streams((*stages, *found.stages))) is not None:
+            stages += found.stages
+            first = stop
+        elif rng.random() < 0.3:
+            first += 1
+    return Streams(tuple(stages)) if stages else None
+
+
+def agree(program: Program) -> None:
+    """The arena holds what the graph means."""
+    inputs = toys.noise(program.graph)
+    expected = reference(program.graph, inputs)
+    compare(expected, arena(program, inputs), names=("reference", "arena"))
+    compare(expected, toys.one_by_one(program, inputs), names=("reference", "one by one"))
+
+
+@settings(max_examples=250, deadline=None)
+@given(toys.graphs(flips=False), st.integers(0, 1 << 20))
+def test_random_streams_equal_the_reference(graph: Graph, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidate, "candidates", toys.candidates)
+        streams = cuts(graph, np.random.default_rng(seed))
+        assume(streams is not None)
+        program = schedule(graph, LARGE, Goal(stage=streams))
+    assert any(isinstance(step, Stream) for step in program.steps)
+    agree(program)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 1 << 30))
+def test_random_networks_equal_the_reference(seed: int) -> None:
+    net, graph = wild(seed)
+    streams = cuts(graph, net.rng)
+    assume(streams is not None)
+    program = schedule(graph, LARGE, Goal(stage=streams))
+    inputs = net.image()
+    compare(reference(graph, inputs), arena(program, inputs), names=("reference", "arena"))
+
+
+def test_random_networks_equal_the_reference_on_the_host(tmp_path: Path) -> None:
+    programs: list[tuple[Network, Program]] = []
+    for seed in range(40):
+        net, graph = wild(seed)
+        streams = cuts(graph, net.rng)
+        if streams is not None:
+            programs.append((net, schedule(graph, LARGE, Goal(stage=streams))))
+    assert len(programs) >= 20
+    library, runs = build([program for _, program in programs], tmp_path)
+    for (net, program), run in zip(programs, runs, strict=True):
+        host = Host(library, program.graph, run=run, arena_bytes=program.arena_bytes + TAIL)
+        for _ in range(2):
+            inputs = net.image()
+            compare(reference(program.graph, inputs), host(inputs), names=("reference", f"host of {program.graph}"))
+
+
+def test_each_row_is_made_once_and_none_in_vain() -> None:
+    _, graph = mobile()
+    streams = Streams(((None, next(op.output for op in reversed(graph.ops) if isinstance(op, AveragePool2D))),))
+    program = schedule(graph, LARGE, Goal(stage=streams))
+    (stream,) = (step for step in program.steps if isinstance(step, Stream))
+    rows = Counter(call.op.name for call in stream.calls if call.part is None)
+    heights = {op.name: graph.tensors[op.output].hw[0] for op in graph.ops if op.name in rows}
+    assert all(rows[name] in (height, height - 1) for name, height in heights.items())
+    macs = sum(c.op.features(c.io(graph)).macs for c in program.unrolled())
+    assert macs <= sum(op.features(graph.io(op)).macs for op in graph.ops)
+
+
+def residual() -> Graph:
+    """Two slides beside a shortcut, then a stride."""
+    build = Builder((1, 12, 5, 2))
+    a = build.add(Slide, "x", **SAME)
+    c = build.add(Slide, build.add(Slide, a, **SAME), **SAME)
+    return build.graph(build.add(Slide, build.add(Plus, a, c), **HALF))
+
+
+def test_rings_hold_what_is_still_needed() -> None:
+    graph = residual()
+    rows = rows_of(graph, graph.ops)
+    assert rows is not None
+    assert rows.slots == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
+    assert [y for index, y in rows.calls if index == 4] == list(range(6))
+
+
+def test_a_ring_shorter_by_a_row_is_wrong(toy_kernels: None) -> None:
+    graph = residual()
+    for name in ("t0", "t1", "t3"):
+        runs = streamed(graph, Streams(((None, "t4"),)))
+        assert runs is not None
+        rows = runs[0].rows
+        assert rows is not None
+        short = replace(rows, slots={**rows.slots, name: rows.slots[name] - 1})
+        with pytest.raises(Mismatch):
+            agree(placed(graph, replace(runs[0], rows=short)))
+
+
+def test_a_lag_less_than_planned_is_wrong(toy_kernels: None) -> None:
+    graph = residual()
+    runs = streamed(graph, Streams(((None, "t4"),)))
+    assert runs is not None
+    rows = runs[0].rows
+    assert rows is not None
+    lags = {pair: lag - 2 * 10 for pair, lag in rows.lags.items()}
+    agree(placed(graph, runs[0]))
+    with pytest.raises(Mismatch):
+        agree(placed(graph, replace(runs[0], rows=replace(rows, lags=lags))))
+
+
+def placed(graph: Graph, run: object) -> Program:
+    """The program of one run, whatever it is."""
+    kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops}
+    found = problem(graph, [run], kernels)  # type: ignore[list-item]
+    return assemble(graph, [run], kernels, found, solve(found))  # type: ignore[list-item]
+
+
+def test_rings_reach_into_the_rows_of_the_input_that_are_done() -> None:
+    _, graph = mobile(64)
+    images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
+    program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+    (span,) = (s for s in program.spans if s.name == "image")
+    inside = [s for s in program.spans if s.start == 0 and s.offset < span.offset + span.size]
+    assert len([s for s in inside if s.offset + s.size > span.offset]) > 2
+    assert program.arena_bytes < schedule(graph, LARGE).arena_bytes
+
+
+def test_streams_are_chosen_where_layers_do_not_fit() -> None:
+    net, graph = mobile(48)
+    layers = schedule(graph, LARGE)
+    assert not any(isinstance(step, Stream) for step in layers.steps)
+    small = schedule(graph, LARGE, Goal(ram=layers.arena_bytes - 1))
+    least = schedule(graph, LARGE, Goal(least="sram"))
+    inputs = net.image()
+    for program in (small, least):
+        assert any(isinstance(step, Stream) for step in program.steps)
+        compare(reference(graph, inputs), arena(program, inputs), names=("reference", "arena"))
+    assert least.arena_bytes <= small.arena_bytes < layers.arena_bytes
+
+
+def test_stages_that_cannot_be_streamed_are_refused() -> None:
+    net = Network((1, 8, 8, 4))
+    a = net.conv("image", 4, 3)
+    b = net.conv(a, 4, 3)
+    graph = net.classify(net.add(Add, a, b), 2)
+    for streams in (Streams(((None, b),)), Streams(((None, graph.outputs[0]),)), Streams(((None, "nothing"),))):
+        with pytest.raises(UsageError, match="in rows"):
+            schedule(graph, LARGE, Goal(stage=streams))
+
+
+def test_code_does_not_grow_with_the_rows() -> None:
+    lines = []
+    for size in (32, 64, 128):
+        _, graph = mobile(size)
+        images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
+        program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+        files = render(program, name="network").files
+        lines.append(files["network.c"].count(";") - files["network.c"].count("};"))
+    assert lines[0] == lines[1] == lines[2]
+
+
+def test_a_stream_prints_its_rings() -> None:
+    _, graph = mobile()
+    images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
+    program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+    assert "stream of " in str(program)
+    assert "of 3 slots" in str(program)
+    assert program.memory_map().count("\n") > len(program.steps)

@@ -1,0 +1,43 @@
+"""A streamed stage in C: a loop over a list of (layer, kind of row), and for each layer a table of its kinds.
+
+The phases of the rings repeat, so rows differ in few ways: a table has one line for each way, not for each
+row, and the list is two bytes a row. Code is one call a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinycompile.codegen.arguments import Argument, arguments, fold
+from tinycompile.codegen.layer import Layer
+from tinycompile.ir import Graph
+from tinycompile.schedule.program import Stream
+
+
+def stream(step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str) -> dict[str, Any]:
+    """What the template prints of a streamed stage; ``prefix`` starts the names of its tables."""
+    kinds: dict[str, dict[tuple[Argument, ...], int]] = {}
+    position = {call.op.name: i for i, call in enumerate(step.body)}
+    order = []
+    for call in step.calls:
+        mine = kinds.setdefault(call.op.name, {})
+        order.append((position[call.op.name], mine.setdefault(arguments(call, call.io(graph)), len(mine))))
+    calls = []
+    for call in step.body:
+        layer = layers[call.op.name, call.kernel.name]
+        variants = list(kinds[call.op.name])
+        rows: list[list[int]] = [[] for _ in variants]
+        text = fold(variants, rows)
+        calls.append({
+            "symbol": layer.symbol, "arguments": text, "rows": rows if rows[0] else [],
+            "table": f"{prefix}_rows_{position[call.op.name]}", "type": _type(rows),
+        })  # fmt: skip
+    largest = max(max(pair) for pair in order)
+    kind = "uint8_t" if largest < 256 else "uint16_t"
+    return {"order": order, "name": f"{prefix}_order", "type": kind, "calls": calls}
+
+
+def _type(rows: list[list[int]]) -> str:
+    """The narrowest C type that holds every number of a table."""
+    return "int16_t" if all(-(1 << 15) <= value < 1 << 15 for row in rows for value in row) else "int32_t"
