@@ -89,7 +89,7 @@ def _fail(error: TinycompileError, *, as_json: bool) -> NoReturn:
         click.echo(json.dumps({"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}))
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-    console.print(str(error), markup=False)
+    console.print(str(error), markup=False, soft_wrap=True)
     sys.exit(error.exit_code)
 
 
