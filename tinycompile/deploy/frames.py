@@ -60,9 +60,19 @@ def read_frame(instructions: Iterable[Instruction], start: int, end: int, litera
         if _is_indirect(instruction):
             trouble = f"a call through a pointer at {instruction.address:#x}"
         target = _target(instruction, literals)
-        if target is not None and (instruction.mnemonic in _CALLS or not start <= target < end):
+        if target is not None and _leaves(instruction, target, start, end):
             calls.add(target)
     return Frame(taken, frozenset(calls), trouble)
+
+
+def _leaves(instruction: Instruction, target: int, start: int, end: int) -> bool:
+    """Whether a branch ends in another function, or calls its own.
+
+    A ``bl`` into the middle of its own function is a jump: on ARMv6-M no other branch reaches beyond 2 KiB.
+    """
+    if start < target < end:
+        return False
+    return target != start or instruction.mnemonic in _CALLS
 
 
 class _Registers:
