@@ -6,19 +6,13 @@ were tried, accepted and refused, and every one that ended in anything but a gra
 
 from __future__ import annotations
 
-import json
 import random
-import resource
-import signal
-import sys
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
-from tests.frontends.tflite_fuzz import MEMORY, SECONDS, Hang
+from tests.frontends.fuzz import main
 
 NUMBERS = (-(2**63), -(2**31), -7, -1, 0, 1, 2, 3, 17, 4096, 2**24, 2**31, 2**40, 2**63 - 1)
 """Extents, axes, strides and sizes that break readers."""
@@ -170,32 +164,5 @@ def attempt(data: bytes) -> str:
     return "accepted"
 
 
-def main(seed: int, count: int, files: list[Path]) -> dict[str, object]:
-    """Damage the files in turn and collect what went wrong."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    rng = random.Random(seed)
-    seeds = [f.read_bytes() for f in files]
-    tally = {"accepted": 0, "refused": 0}
-    failures: list[str] = []
-    slowest = 0.0
-
-    def hang(*_: object) -> None:
-        raise Hang
-
-    signal.signal(signal.SIGALRM, hang)
-    for number in range(count):
-        data = mutate(seeds[number % len(seeds)], rng)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        started = time.monotonic()
-        try:
-            tally[attempt(data)] += 1
-        except BaseException:
-            failures.append(f"{files[number % len(seeds)].name} number {number}:\n{traceback.format_exc()}")
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        slowest = max(slowest, time.monotonic() - started)
-    return {"tried": count, **tally, "slowest": slowest, "failures": failures}
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), [Path(a) for a in sys.argv[3:]])))
+    main(mutate, attempt)

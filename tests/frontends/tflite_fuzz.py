@@ -6,24 +6,13 @@ were tried, how many were accepted, and every one that ended in anything but a g
 
 from __future__ import annotations
 
-import json
 import random
-import resource
-import signal
 import struct
-import sys
-import time
-import traceback
-from pathlib import Path
 
-MEMORY = 2 << 30
-SECONDS = 10
+from tests.frontends.fuzz import main
+
 WORDS = (0, 1, 2, 3, 4, 8, 127, 128, 255, 256, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
 """Lengths, offsets, extents and enum values that break readers."""
-
-
-class Hang(BaseException):
-    """A file took too long; no handler of the code under test catches it."""
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -89,32 +78,5 @@ def attempt(data: bytes) -> str:
     return "accepted"
 
 
-def main(seed: int, count: int, files: list[Path]) -> dict[str, object]:
-    """Damage the files in turn and collect what went wrong."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    rng = random.Random(seed)
-    seeds = [f.read_bytes() for f in files]
-    tally = {"accepted": 0, "refused": 0}
-    failures: list[str] = []
-    slowest = 0.0
-
-    def hang(*_: object) -> None:
-        raise Hang
-
-    signal.signal(signal.SIGALRM, hang)
-    for number in range(count):
-        data = mutate(seeds[number % len(seeds)], rng)
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        started = time.monotonic()
-        try:
-            tally[attempt(data)] += 1
-        except BaseException:
-            failures.append(f"{files[number % len(seeds)].name} number {number}:\n{traceback.format_exc()}")
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        slowest = max(slowest, time.monotonic() - started)
-    return {"tried": count, **tally, "slowest": slowest, "failures": failures}
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]), [Path(a) for a in sys.argv[3:]])))
+    main(mutate, attempt)
