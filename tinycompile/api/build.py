@@ -101,7 +101,10 @@ def calibration_samples(source: Graph, options: Options, progress: Progress) -> 
     if options.calibration is None:
         return None
     with progress.stage("read calibration data"):
-        return load_samples(options.calibration, source, preprocessing=options.preprocessing, layout=options.layout)
+        return load_samples(
+            options.calibration, source, options.preprocessing,
+            layout=options.layout, limit=options.recipe.samples,
+        )  # fmt: skip
 
 
 def _finish(
