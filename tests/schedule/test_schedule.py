@@ -13,7 +13,7 @@ from tests.schedule import toys
 from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide, Trail
 from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageError
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
-from tinycompile.schedule import RESERVED, Call, Goal, Loop, Program, Stage, Stream, candidate, schedule
+from tinycompile.schedule import RESERVED, Call, Goal, Loop, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.stages import members, staged, whole
@@ -25,7 +25,7 @@ LARGE = toys.board(1 << 20)
 @pytest.fixture(autouse=True, scope="module")
 def toy_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         yield
 
 

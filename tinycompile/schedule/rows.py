@@ -73,6 +73,15 @@ class RowOp:
         return self._reads[y]
 
     @cached_property
+    def most_rows(self) -> Mapping[str, int]:
+        """The most rows of each activation that a call reads; 0 for those that are read whole."""
+        found: dict[str, int] = {}
+        for reads in self._reads:
+            for name, window in reads:
+                found[name] = max(found.get(name, 0), window.height if window is not None else 0)
+        return found
+
+    @cached_property
     def _reads(self) -> tuple[tuple[tuple[str, Window | None], ...], ...]:
         names = [t.name for t in self.io.inputs if t.data is None]
         which = [i for i, t in enumerate(self.io.inputs) if t.data is None]
