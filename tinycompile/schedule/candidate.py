@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +17,8 @@ from tinycompile.schedule.liveness import Kernels, problem, pushed_rows, roots, 
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.rows import RowOp, Rows
-from tinycompile.schedule.stages import Run, Stage, Streams
+from tinycompile.schedule.rows import Rows
+from tinycompile.schedule.stages import Plan, Run
 
 Preference = Callable[[Kernel, Op, IO, str], tuple[int, ...]]
 
@@ -29,7 +28,7 @@ class Candidate:
     """Runs in the order with the lowest peak, a kernel for each op, and predicted cycles of one inference."""
 
     graph: Graph
-    stage: Stage | Streams | None
+    plan: Plan | None
     runs: tuple[Run, ...]
     kernels: Kernels
     cycles: int
@@ -64,10 +63,10 @@ class Candidate:
         return solve(without(self.problem, inputs)).height
 
     def __str__(self) -> str:
-        return str(self.stage) if self.stage else "layer by layer"
+        return str(self.plan) if self.plan else "layer by layer"
 
 
-def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Streams | None = None) -> list[Candidate]:
+def variants(graph: Graph, runs: Sequence[Run], board: Board, plan: Plan | None = None) -> list[Candidate]:
     """These runs with the fastest kernels, and, where they differ, with those that need the least scratch.
 
     None at all where an op of a stage has no kernel for windows. Raises UnsupportedOp, naming all of them,
@@ -79,14 +78,12 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Str
     if missing:
         raise UnsupportedOp(missing, where=graph.name)
     for run in runs:
-        if run.patches:
-            rows |= {op.name: _rows_for_windows(rows[op.name], graph, run, i) for i, op in enumerate(run.ops)}
         if run.rows is not None:
-            rows |= {op.name: _rows_for_rows(rows[op.name], run.rows.of[op.name], run.rows) for op in run.ops}
+            rows |= {op.name: _kernels_for_rows(rows[op.name], op, run.rows) for op in run.ops}
     if not all(rows.values()):
         return []
     chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
-    return [_candidate(graph, runs, kernels, board, stage) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
+    return [_candidate(graph, runs, kernels, board, plan) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
 
 
 def folding(graph: Graph, board: Board) -> Kernels:
@@ -103,11 +100,9 @@ def _takes_parts(kernel: Kernel) -> bool:
     return "in0_last" in kernel.arguments
 
 
-def _candidate(
-    graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, stage: Stage | Streams | None
-) -> Candidate:
+def _candidate(graph: Graph, runs: Sequence[Run], kernels: Kernels, board: Board, plan: Plan | None) -> Candidate:
     arranged = _arranged(graph, runs, kernels)
-    return Candidate(graph, stage, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
+    return Candidate(graph, plan, arranged, kernels, _cycles(graph, arranged, kernels, board.core))
 
 
 def _first(rows: Sequence[Kernel], prefer: Preference, op: Op, graph: Graph, board: Board) -> Kernel:
@@ -130,49 +125,28 @@ def _unsupported(op: Op, io: IO) -> Unsupported:
     return Unsupported(op.name, type(op).__name__, f"no kernel computes it on {types}")
 
 
-def _rows_for_windows(rows: Sequence[Kernel], graph: Graph, run: Run, index: int) -> tuple[Kernel, ...]:
-    """The kernels that are told the pitch of every image they touch, and fit each patch."""
-    images = [i for i, t in enumerate(graph.io(run.ops[index]).activations) if len(t.shape) == 4]
-    needed = {"out_pitch", *(f"in{i}_pitch" for i in images)}
-    told = [row for row in rows if needed <= set(row.arguments)]
-    return tuple(row for row in told if all(row.fits(p.ops[index], p.ios[index]) for p in run.patches))
-
-
-def _rows_for_rows(kernels: Sequence[Kernel], part: RowOp, rows: Rows) -> tuple[Kernel, ...]:
-    """The kernels that are told pitches, and turns of the rings of which they read several rows at once."""
-    if part.folds:
+def _kernels_for_rows(kernels: Sequence[Kernel], op: Op, rows: Rows) -> tuple[Kernel, ...]:
+    """The kernels that fit each call: told of pitches, and of turns where they read past the end of a ring."""
+    if rows.folds(op):
         return tuple(kernel for kernel in kernels if _takes_parts(kernel))
-    images = [(i, t) for i, t in enumerate(part.io.activations) if len(t.shape) == 4]
+    images = [(i, t) for i, t in enumerate(rows.of[op.name][0].io.activations) if len(t.shape) == 4]
     needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
     for i, tensor in images:
-        windows = (dict(part.reads(y))[tensor.name] for y in range(len(part.cuts)))
-        several = any(window is not None and window.height > 1 for window in windows)
-        if several and rows.slots.get(tensor.name, tensor.hw[0]) < tensor.hw[0]:
-            needed |= {f"in{i}_turn", f"in{i}_ring"}
+        needed |= {f"in{i}_turn", f"in{i}_ring"} if rows.wraps(op, tensor.name) else set()
     told = [kernel for kernel in kernels if needed <= set(kernel.arguments)]
-    return tuple(kernel for kernel in told if all(kernel.fits(cut.op, io) for cut, io in part.kinds))
+    return tuple(kernel for kernel in told if all(kernel.fits(kind.op, kind.io) for kind in rows.kinds(op)))
 
 
 def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> int:
     total = 0
     for run in runs:
-        for index, op in enumerate(run.ops):
+        for op in run.ops:
             if run.rows is not None:
-                total += _row_cycles(run.rows, op, kernels[op.name], core)
-            elif run.patches:
-                calls = ((p.ops[index], p.ios[index]) for p in run.patches)
-                total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
+                kinds = run.rows.kinds(op)
+                total += sum(kind.count * kernel_cycles(kind.op, kind.io, kernels[op.name], core) for kind in kinds)
             elif not op.alias:
                 total += kernel_cycles(op, graph.io(op), kernels[op.name], core)
     return total
-
-
-def _row_cycles(rows: Rows, op: Op, kernel: Kernel, core: str) -> int:
-    part = rows.of[op.name]
-    count = Counter(part.kind(y) for y in range(len(part.cuts)))
-    first = {part.kind(y): y for y in reversed(range(len(part.cuts)))}
-    each = {kind: kernel_cycles(part.cuts[y].op, part.row_io(y), kernel, core) for kind, y in first.items()}
-    return sum(count[kind] * cycles for kind, cycles in each.items())
 
 
 def _arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:

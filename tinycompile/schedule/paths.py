@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinycompile.ir import Graph, Op
+from tinycompile.ir import Graph
 from tinycompile.schedule.liveness import Kernels, problem, roots
 from tinycompile.schedule.place import lower_bound
-from tinycompile.schedule.rows import RowOp, row_op, rows_of
-from tinycompile.schedule.stages import Run, Streams
+from tinycompile.schedule.rows import Cuts, rows_of
+from tinycompile.schedule.stages import Plan, Run, Stage
 
 CLEARLY = 1.25
 PATHS = 6
@@ -41,30 +41,24 @@ class Paths:
     def __init__(self, graph: Graph, kernels: Kernels, folding: Kernels, most: int) -> None:
         self.graph, self.kernels, self.most = graph, kernels, most
         self.in_rows = {**kernels, **folding}
-        self.parts: dict[str, RowOp | None] = {}
+        self.cuts = Cuts(graph)
         self.points = _points(graph)
         layers = [self._layers(a, b) for a, b in zip(self.points, sorted(self.points)[1:], strict=False)]
         self.segments = [s for s in (*layers, *self._streams(layers)) if s.bytes <= most]
 
-    def row_op(self, op: Op) -> RowOp | None:
-        """``row_op``, which remembers."""
-        if op.name not in self.parts:
-            self.parts[op.name] = row_op(self.graph, op)
-        return self.parts[op.name]
-
-    def best(self) -> Iterator[Streams]:
+    def best(self) -> Iterator[Plan]:
         """The paths within the lowest limits, and the one with the fewest row calls; different ones only."""
-        seen: set[Streams] = set()
+        seen: set[Plan] = set()
         limits = sorted({s.bytes for s in self.segments})
         found = (self._path(limit) for limit in limits)
         fewest = self._path(self.most)
         for path in (fewest, *found):
             if path is None:
                 continue
-            streams = self._streams_of(path)
-            if streams.stages and streams not in seen:
-                seen.add(streams)
-                yield streams
+            plan = self._plan_of(path)
+            if plan.stages and plan not in seen:
+                seen.add(plan)
+                yield plan
             if len(seen) > PATHS:
                 return
 
@@ -81,8 +75,8 @@ class Paths:
         end = best.get(len(self.graph.ops))
         return end[1] if end is not None else None
 
-    def _streams_of(self, path: Sequence[Segment]) -> Streams:
-        return Streams(tuple((self.points[s.start], self.graph.ops[s.stop - 1].output) for s in path if s.calls))
+    def _plan_of(self, path: Sequence[Segment]) -> Plan:
+        return Plan(tuple(Stage(self.graph.ops[s.stop - 1].output, self.points[s.start]) for s in path if s.calls))
 
     def _layers(self, start: int, stop: int) -> Segment:
         runs = [Run((op,)) for op in self.graph.ops[start:stop]]
@@ -97,9 +91,9 @@ class Paths:
                 if stop < start + 2:
                     continue
                 ops = self.graph.ops[start:stop]
-                rows = rows_of(self.graph, ops, self.row_op) if self._one_output(stop) else None
+                rows = rows_of(self.graph, ops, self.cuts) if self._one_output(stop) else None
                 if rows is None:
-                    if any(self.row_op(op) is None for op in ops):
+                    if not all(map(self.cuts.possible, ops)):
                         break
                     continue
                 size = self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows)

@@ -14,12 +14,13 @@ from typing import Literal
 
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
-from tinycompile.ir import Graph, Op, Window
+from tinycompile.ir import Graph, Op, Pair, Window
 from tinycompile.schedule.candidate import Candidate, folding, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.stages import Stage, Streams, members, staged, streamed, whole
+from tinycompile.schedule.rows import Cuts
+from tinycompile.schedule.stages import Plan, Stage, members, planned, whole
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
@@ -38,19 +39,19 @@ class Goal:
 
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
-    ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``stage`` is
+    ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``plan`` is
     used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
-    stage: Stage | Streams | None = None
+    plan: Plan | None = None
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     """The best program of a quantised graph for a board.
 
-    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.stage`` cannot
+    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.plan`` cannot
     be cut that way; UnsupportedOp where the core has no kernel for an op; ImportFailed where an output is a
     constant.
     """
@@ -61,8 +62,8 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     available = goal.ram if goal.ram is not None else board.ram.size - RESERVED
     search = _Search(goal.least, available)
     probes: list[Candidate] = []
-    if goal.stage is not None:
-        search.consider(_forced(graph, board, goal.stage))
+    if goal.plan is not None:
+        search.consider(_forced(graph, board, goal.plan))
     else:
         search.consider(variants(graph, whole(graph), board))
         if search.best is None or goal.least == "sram":
@@ -114,14 +115,12 @@ class _Search:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidate]:
-    """The candidates with the stage that the caller asked for; UsageError where there are none."""
-    runs = streamed(graph, stage) if isinstance(stage, Streams) else staged(graph, stage)
-    found = variants(graph, runs, board, stage) if runs is not None else []
+def _forced(graph: Graph, board: Board, plan: Plan) -> list[Candidate]:
+    """The candidates with the plan that the caller asked for; UsageError where there are none."""
+    found = _candidates(graph, board, plan)
     if not found:
-        kind = "rows" if isinstance(stage, Streams) else "patches"
         raise UsageError(
-            f"{stage}: these ops cannot be computed in {kind}",
+            f"{plan}: these ops cannot be computed so",
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
@@ -133,28 +132,33 @@ def _streamed(graph: Graph, board: Board, search: _Search) -> Iterator[Candidate
     layers = search.best or search.missed[0]
     most = min(search.available, layers.placement.height)
     paths = Paths(graph, layers.kernels, folding(graph, board), most)
-    for streams in paths.best():
-        runs = streamed(graph, streams, paths.row_op)
-        yield from variants(graph, runs, board, streams) if runs is not None else ()
+    for plan in paths.best():
+        yield from _candidates(graph, board, plan, paths.cuts)
 
 
 def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: int) -> Iterator[Candidate]:
     """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
     for probe in (p for p in probes if p.bound <= available):
-        assert isinstance(probe.stage, Stage)
+        cuts = Cuts(probe.graph)
         for kind in GRIDS:
-            stages = (replace(probe.stage, grid=grid) for grid in kind)
-            found = (_fitting(probe.graph, board, stage, available) for stage in stages)
+            plans = (_regridded(probe, grid) for grid in kind)
+            found = (_fitting(probe.graph, board, plan, available, cuts) for plan in plans)
             some = (candidates for candidates in found if candidates)
             for candidates in islice(some, ENOUGH if goal.least == "cycles" else None):
                 yield from candidates
 
 
-def _fitting(graph: Graph, board: Board, stage: Stage, available: int) -> list[Candidate]:
+def _regridded(probe: Candidate, grid: Pair) -> Plan:
+    """The plan of a probe with another grid."""
+    assert probe.plan is not None
+    return Plan((replace(probe.plan.stages[0], grid=grid),))
+
+
+def _fitting(graph: Graph, board: Board, plan: Plan, available: int, cuts: Cuts) -> list[Candidate]:
     """The candidates of a stage with bounds that fit; a probe tells quickly where there are none."""
-    if all(c.bound > available for c in _staged(graph, board, stage, probe=True)):
+    if all(c.bound > available for c in _candidates(graph, board, plan, cuts, probe=True)):
         return []
-    return [c for c in _staged(graph, board, stage) if c.bound <= available]
+    return [c for c in _candidates(graph, board, plan, cuts) if c.bound <= available]
 
 
 def _probes(graph: Graph, board: Board) -> list[Candidate]:
@@ -166,11 +170,11 @@ def _probes(graph: Graph, board: Board) -> list[Candidate]:
     found = []
     for op in graph.ops:
         out = graph.tensors[op.output]
-        ops = members(graph, Stage(op.output, (1, 1))) if len(out.shape) == 4 else None
+        ops = members(graph, Stage(op.output)) if len(out.shape) == 4 else None
         if ops is None or stuck.intersection(o.name for o in ops):
             continue
-        stage = Stage(op.output, (min(GRIDS[1][-1][0], out.hw[0]), min(GRIDS[1][-1][1], out.hw[1])))
-        found += _staged(graph, board, stage, probe=True)[-1:]
+        grid = min(GRIDS[1][-1][0], out.hw[0]), min(GRIDS[1][-1][1], out.hw[1])
+        found += _candidates(graph, board, Plan((Stage(op.output, None, grid, 0),)), probe=True)[-1:]
     return sorted(found, key=lambda c: c.bound)[:CUTS]
 
 
@@ -179,27 +183,24 @@ def _can_be_cut(graph: Graph, op: Op) -> bool:
     return len(io.out.shape) == 4 and op.restrict(io, Window.whole(io.out.hw)) is not None
 
 
-def _staged(graph: Graph, board: Board, stage: Stage, *, probe: bool = False) -> list[Candidate]:
-    runs = staged(graph, stage, probe=probe)
-    return variants(graph, runs, board, stage) if runs is not None else []
+def _candidates(
+    graph: Graph, board: Board, plan: Plan, cuts: Cuts | None = None, *, probe: bool = False
+) -> list[Candidate]:
+    runs = planned(graph, plan, cuts, probe=probe)
+    return variants(graph, runs, board, plan) if runs is not None else []
 
 
 def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) -> DoesNotFit:
     """The error that carries the nearest miss: the least that was tried, or the finest of the best stages."""
     layers = search.missed[0]
-    stages = [probe.stage for probe in probes[:1] if isinstance(probe.stage, Stage)]
-    finest = [c for stage in stages for c in _staged(layers.graph, board, stage)]
+    finest = [c for probe in probes[:1] if probe.plan for c in _candidates(layers.graph, board, probe.plan)]
     nearest = min([*search.missed, *finest], key=lambda c: c.bound)
     needed = nearest.placement.height
     constants = sum(t.nbytes for t in layers.graph.tensors.values() if t.data is not None)
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
-    if isinstance(nearest.stage, Streams):
-        names = tuple((since and short_name(since), short_name(until)) for since, until in nearest.stage.stages)
-        tried += f" (even {Streams(names)} need {needed:,} bytes)"
-    elif isinstance(nearest.stage, Stage):
-        stage = replace(nearest.stage, until=short_name(nearest.stage.until))
-        tried += f" (even {stage} need {needed:,} bytes)"
+    if nearest.plan is not None:
+        tried += f" (even {_shortened(nearest.plan)} need {needed:,} bytes)"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{layers.graph.name} does not fit {board.name}",
@@ -209,6 +210,13 @@ def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) ->
         peak=_peak(layers.program()),
         hint=tried + boards,
     )
+
+
+def _shortened(plan: Plan) -> Plan:
+    """The plan, its tensors by short names."""
+    names = ((short_name(s.until), s.since and short_name(s.since)) for s in plan.stages)
+    stages = zip(plan.stages, names, strict=True)
+    return replace(plan, stages=tuple(replace(s, until=until, since=since) for s, (until, since) in stages))
 
 
 def _peak(program: Program) -> str:
