@@ -19,7 +19,7 @@ from tinycompile.backends import Kernel, candidates
 from tinycompile.codegen import render
 from tinycompile.codegen.checked import TAIL
 from tinycompile.ir import Array, Graph, Tensor, Window, verify
-from tinycompile.schedule.program import Call, Loop, Program, View
+from tinycompile.schedule.program import Call, Program, Stream, View
 from tinycompile.simulate import Host, arena, compare, reference
 
 FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-ffp-contract=off"]
@@ -126,14 +126,14 @@ def whole(graph: Graph, kernel: Kernel, in_place: tuple[int, int] | None = None)
 
 
 def windows(graph: Graph, kernel: Kernel) -> Program | None:
-    """The op in a loop over a grid of windows; None where it cannot be cut."""
+    """The op in a stream over a grid of windows; None where it cannot be cut."""
     (op,) = graph.ops
     io = graph.io(op)
     if len(io.out.shape) != 4 or not all(a.startswith(("out", "in", "pad")) for a in kernel.arguments):
         return None
     program = whole(graph, kernel)
     (full,) = program.unrolled()
-    bodies, count = [], 0
+    calls, count = [], 0
     for part in grid(io.out.hw):
         cut = op.restrict(io, part)
         if cut is None or not kernel.arguments:
@@ -147,8 +147,8 @@ def windows(graph: Graph, kernel: Kernel) -> Program | None:
         size = kernel.scratch(cut.op, call.io(graph))
         count = max(count, size)
         start = None if kernel.scratch(op, io) == 0 else program.arena_bytes
-        bodies.append((Call(call.op, kernel, call.inputs, call.output, start),))
-    return Program(graph, (Loop(tuple(bodies)),), up(program.arena_bytes + count), program.inputs, program.outputs)
+        calls.append(Call(call.op, kernel, call.inputs, call.output, start))
+    return Program(graph, (Stream(tuple(calls)),), up(program.arena_bytes + count), program.inputs, program.outputs)
 
 
 def grid(hw: tuple[int, int]) -> Iterator[Window]:

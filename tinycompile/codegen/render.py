@@ -19,7 +19,7 @@ from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
 from tinycompile.ir import Array
-from tinycompile.schedule.program import Loop, Program, Stream, View
+from tinycompile.schedule.program import Program, Stream, View
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
 
@@ -102,30 +102,19 @@ def _function(layer: Layer) -> str:
 def _statements(
     program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str, guards: canaries.Guards | None
 ) -> Iterator[dict[str, Any]]:
-    """One entry a step: its calls with literal arguments, and for a loop the table of those that vary."""
+    """One entry a step: a call with literal arguments, or a stream."""
     number_of_call = 0
     for position, step in enumerate(program.steps):
         if isinstance(step, Stream):
             free = guards.of(number_of_call, len(step.calls)) if guards else None
             number_of_call += len(step.calls)
-            yield {"free": free, "rows": [], "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
+            yield {"free": free, "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
             continue
-        bodies = step.iterations if isinstance(step, Loop) else ((step,),)
-        rows: list[list[int]] = [[] for _ in bodies]
-        calls = []
-        for slot in range(len(bodies[0])):
-            layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
-            variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
-            calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows)})
-        count = sum(len(body) for body in bodies)
-        yield {
-            "stream": None,
-            "table": f"{prefix}_table_{position}",
-            "rows": rows if isinstance(step, Loop) else [],
-            "calls": calls,
-            "free": guards.of(number_of_call, count) if guards else None,
-        }
-        number_of_call += count
+        symbol = layers[step.op.name, step.kernel.name].symbol
+        text = fold([arguments(step, step.io(program.graph))], [[]])
+        free = guards.of(number_of_call, 1) if guards else None
+        yield {"free": free, "stream": None, "symbol": symbol, "arguments": text}
+        number_of_call += 1
 
 
 def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Candidate:
     @property
     def stages(self) -> tuple[Run, ...]:
         """The runs that are no whole ops."""
-        return tuple(run for run in self.runs if run.rows is not None or run.patches)
+        return tuple(run for run in self.runs if run.rows is not None)
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.stages)) or "layer by layer"

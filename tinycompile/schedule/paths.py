@@ -2,9 +2,9 @@
 
 Between two places run either a single op or a streamed stage that makes one tensor. All other tensors that
 cross both places wait, and are counted. So each such segment is judged by itself: its bytes are a proved lower
-bound of its own small placement problem, its cycles those of its kernels. A path from the first place to the last takes as
-many bytes as its largest segment. With a limit in bytes, the fastest path is a shortest path; lowering the limit to
-just below the largest segment of the path found, again and again, gives all trade-offs of bytes and cycles.
+bound of its own small placement problem, its cycles those of its kernels. A path from the first place to the last
+takes as many bytes as its largest segment. With a limit in bytes, the fastest path is a shortest path; lowering the
+limit to just below the largest segment of the path found, again and again, gives all trade-offs of bytes and cycles.
 
 What the largest segment of the last path takes is a lower bound for everything that could be chosen: segments
 that were never looked at hold more than that in their rings alone (``Paths.explore``).
@@ -12,20 +12,25 @@ that were never looked at hold more than that in their rings alone (``Paths.expl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule.liveness import Kernels, problem, roots
 from tinycompile.schedule.place import Problem, lower_bound, solve
 from tinycompile.schedule.prices import Prices
-from tinycompile.schedule.rows import RowOp, Rows, row_op, rows_of
+from tinycompile.schedule.rows import Cuts, Rows, rows_of
 from tinycompile.schedule.stages import Run
 from tinycompile.schedule.sweeps import sweeps
 
 POSITION_BYTES = 4
 NODES = 200
 """Of the search that raises the bound of a segment."""
+TILED = 10
+"""The most ops of a stage that is cut into columns: the halos of more would cost too much."""
+COLUMNS = (2, 3, 4, 6, 8)
+"""Into how many columns stages are cut."""
+_NO_LIMIT = 1 << 62
 
 
 @dataclass
@@ -89,10 +94,11 @@ class Paths:
         self.graph, self.prices, self.pushed = graph, prices, pushed
         self.aliases = [op for op in graph.ops if op.alias]
         self.crossing = _crossing(graph)
-        self.parts: dict[str, RowOp | None] = {}
+        self.cuts = Cuts(graph)
         self.segments: list[Segment] = []
         self._starts = range(_first_cut(graph) if pushed else 0, len(graph.ops))
         self._next = {start: start for start in self._starts}
+        self._tiled: set[tuple[int, int]] = set()
         for i, op in enumerate(graph.ops):
             if not pushed or i > self._starts.start:
                 self._add(i, i + 1, (Run((op,)),))
@@ -100,8 +106,8 @@ class Paths:
     def explore(self, most: int, longest: int | None = None) -> None:
         """Add the streamed stages of at most ``longest`` ops, and of at most ``most`` bytes.
 
-        A longer stage from the same place holds no fewer rows of what it shares with a shorter one. So where the rings of
-        one alone take more than ``most``, no longer one is looked at.
+        A longer stage from the same place holds no fewer rows of what it shares with a shorter one. So where the
+        rings of one alone take more than ``most``, no longer one is looked at.
         """
         for start in self._starts:
             end = len(self.graph.ops) if longest is None else min(start + longest, len(self.graph.ops))
@@ -111,14 +117,24 @@ class Paths:
                     self._next[start] = len(self.graph.ops)
                     break
 
+    def tile(self) -> None:
+        """Cut stages into columns where whole rows take most, as long as that helps.
+
+        Tiles compute their halos twice, so only stages of few ops around the largest segments are tried.
+        """
+        least = self.least(_NO_LIMIT)
+        while least < _NO_LIMIT:
+            for segment in self._leanest():
+                if segment.bytes >= least:
+                    self._tile_around(segment, least)
+            found = self.least(least)
+            if found == least:
+                return
+            least = found
+
     def least(self, most: int) -> int:
         """The fewest bytes of any path, as far as bounds tell; ``most``, where there is none within it."""
-        least: dict[int, int] = {0: 0}
-        for segment in sorted(self.segments, key=lambda s: s.start):
-            if segment.start in least:
-                size = max(least[segment.start], segment.bytes)
-                least[segment.stop] = min(size, least.get(segment.stop, size))
-        return min(most, least.get(len(self.graph.ops), most))
+        return min(most, max((s.bytes for s in self._leanest()), default=most))
 
     def front(self, most: int) -> Iterator[Path]:
         """The fastest path within ``most`` bytes, then those that take less, each the fastest that does."""
@@ -144,17 +160,43 @@ class Paths:
             cycles = best[segment.start][0] + segment.cycles
             if segment.stop not in best or cycles < best[segment.stop][0]:
                 best[segment.stop] = cycles, segment
-        at, found = len(self.graph.ops), []
-        while at in best and (last := best[at][1]) is not None:
-            found.append(last)
-            at = last.start
-        return Path(tuple(reversed(found))) if at == 0 and (found or not self.graph.ops) else None
+        found = self._chain({stop: segment for stop, (_, segment) in best.items()})
+        return Path(found) if found or not self.graph.ops else None
 
-    def row_op(self, op: Op) -> RowOp | None:
-        """``row_op``, which remembers."""
-        if op.name not in self.parts:
-            self.parts[op.name] = row_op(self.graph, op)
-        return self.parts[op.name]
+    def _leanest(self) -> tuple[Segment, ...]:
+        """The path of which the largest segment is smallest, by bounds; empty where there is no path."""
+        best: dict[int, tuple[int, Segment | None]] = {0: (0, None)}
+        for segment in sorted(self.segments, key=lambda s: (s.start, s.bytes)):
+            if segment.start in best:
+                size = max(best[segment.start][0], segment.bytes)
+                if segment.stop not in best or size < best[segment.stop][0]:
+                    best[segment.stop] = size, segment
+        return self._chain({stop: segment for stop, (_, segment) in best.items()})
+
+    def _chain(self, last: Mapping[int, Segment | None]) -> tuple[Segment, ...]:
+        """The segments from the first position to the end, given the last one before each position."""
+        at, found = len(self.graph.ops), []
+        while (segment := last.get(at)) is not None:
+            found.append(segment)
+            at = segment.start
+        return tuple(reversed(found)) if at == 0 else ()
+
+    def _tile_around(self, segment: Segment, most: int) -> None:
+        """Add the tiled stages of less than ``most`` bytes that share ops with ``segment``."""
+        for start in range(max(segment.stop - TILED, self._starts.start), segment.stop):
+            for stop in range(max(start + 2, segment.start + 1), min(start + TILED, len(self.graph.ops)) + 1):
+                if self._arrives(start) is None and (start, stop) not in self._tiled:
+                    self._tiled.add((start, stop))
+                    if self._makes_one(start, stop, None):
+                        self._tile(self.graph.ops[start:stop], start, stop, most)
+
+    def _tile(self, ops: tuple[Op, ...], start: int, stop: int, most: int) -> None:
+        for columns in COLUMNS:
+            rows = rows_of(self.graph, ops, self.cuts, grid=(1, columns))
+            if rows is None:
+                return
+            if sum(rows.ring_bytes.values()) < most:
+                self._add(start, stop, (Run(ops, rows),))
 
     def _stream(self, start: int, stop: int, most: int) -> bool:
         """Add the stages between two places; False where no longer one from the first is worth a look."""
@@ -164,10 +206,10 @@ class Paths:
         arrives = self._arrives(start)
         if not self._makes_one(start, stop, arrives) or (len(ops) < 2 and arrives is None):
             return True
-        rows = rows_of(self.graph, ops, self.row_op, arrives=arrives)
+        rows = rows_of(self.graph, ops, self.cuts, arrives=arrives)
         if rows is not None:
             self._add(start, stop, (Run(ops, rows=rows),))
-        again = sweeps(self.graph, ops, self.row_op) if arrives is None else None
+        again = sweeps(self.graph, ops, self.cuts) if arrives is None else None
         if again is not None:
             self._add(start, stop, again)
         ways = [[rows]] if rows is not None else []
@@ -178,7 +220,7 @@ class Paths:
         """Whether an op reads or makes an image that it cannot take row by row."""
         io = self.graph.io(op)
         images = [t for t in (*io.activations, io.out) if len(t.shape) == 4 and t.hw != (1, 1)]
-        return bool(images) and self.row_op(op) is None
+        return bool(images) and not self.cuts.possible(op)
 
     def _arrives(self, start: int) -> str | None:
         """What is pushed into a stage that starts there, if it is the input, perhaps under the name of an alias."""

@@ -1,8 +1,7 @@
-"""What the kernels of a graph cost on a board: whole ops, patches and rows. Costs that were asked for are remembered."""
+"""What the kernels of a graph cost on a board, whole and in rows. Costs that were asked for are remembered."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +45,7 @@ class Prices:
         missing = [_unsupported(op, graph.io(op)) for op in ops if not self.kernels[op.name]]
         if missing:
             raise UnsupportedOp(missing, where=graph.name)
-        self._rows: dict[tuple[int, str], tuple[RowOp, int] | None] = {}
+        self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
         """Kernels for these runs, from the fastest to those with the least scratch; none where an op has none.
@@ -69,46 +68,40 @@ class Prices:
         """By op, the kernels that fit all runs it is in."""
         found: dict[str, list[Price]] = {}
         for run in runs:
-            for index, op in enumerate(run.ops):
+            for op in run.ops:
                 if not op.alias:
-                    here = [self._price(run, index, kernel) for kernel in self._fitting(run, index)]
+                    here = [self._price(run, op, kernel) for kernel in self._fitting(run, op)]
                     found[op.name] = _both(found[op.name], here) if op.name in found else here
         return found
 
-    def _fitting(self, run: Run, index: int) -> Sequence[Kernel]:
-        op = run.ops[index]
+    def _fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
         kernels = self.kernels[op.name]
-        if run.rows is not None:
-            part = run.rows.of[op.name]
-            told = _told_of_rows(kernels, part, run.rows)
-            return [kernel for kernel in told if self._row_cycles(part, kernel) is not None]
-        return _rows_for_windows(kernels, self.graph, run, index) if run.patches else kernels
+        if run.rows is None:
+            return kernels
+        told = _told_of_rows(kernels, op, run.rows)
+        return [kernel for kernel in told if self._row_cycles(run.rows, op, kernel) is not None]
 
-    def _price(self, run: Run, index: int, kernel: Kernel) -> Price:
-        op = run.ops[index]
-        scratch = scratch_bytes(self.graph, run, index, kernel)
-        if run.rows is not None:
-            cycles = self._row_cycles(run.rows.of[op.name], kernel)
-            assert cycles is not None
-            return Price(kernel, cycles, 0 if run.rows.of[op.name].folds else scratch)
-        if run.patches:
-            calls = ((p.ops[index], p.ios[index]) for p in run.patches)
-            return Price(kernel, sum(kernel_cycles(part, io, kernel, self.core) for part, io in calls), scratch)
-        return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch)
+    def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
+        scratch = scratch_bytes(self.graph, run, op, kernel)
+        if run.rows is None:
+            return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch)
+        cycles = self._row_cycles(run.rows, op, kernel)
+        assert cycles is not None
+        return Price(kernel, cycles, 0 if run.rows.folds(op) else scratch)
 
-    def _row_cycles(self, part: RowOp, kernel: Kernel) -> int | None:
+    def _row_cycles(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
         """Cycles of all calls of an op by rows; None where the kernel does not fit one of them."""
-        key = id(part), kernel.name
+        parts = rows.of[op.name]
+        key = tuple(map(id, parts)), kernel.name
         if key not in self._rows:
-            self._rows[key] = (part, self._sum(part, kernel)) if _fits(part, kernel) else None
-        known = self._rows[key]
-        return known[1] if known is not None else None
+            self._rows[key] = parts, self._sum(rows, op, kernel)
+        return self._rows[key][1]
 
-    def _sum(self, part: RowOp, kernel: Kernel) -> int:
-        count = Counter(part.kind(y) for y in range(len(part.cuts)))
-        first = {part.kind(y): y for y in reversed(range(len(part.cuts)))}
-        each = {kind: kernel_cycles(part.cuts[y].op, part.row_io(y), kernel, self.core) for kind, y in first.items()}
-        return sum(count[kind] * cycles for kind, cycles in each.items())
+    def _sum(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
+        kinds = rows.kinds(op)
+        if not rows.folds(op) and not all(kernel.fits(kind.op, kind.io) for kind in kinds):
+            return None
+        return sum(kind.count * kernel_cycles(kind.op, kind.io, kernel, self.core) for kind in kinds)
 
 
 def _best(prices: Sequence[Price], limit: int) -> Price:
@@ -129,25 +122,12 @@ def _unsupported(op: Op, io: IO) -> Unsupported:
     return Unsupported(op.name, type(op).__name__, f"no kernel computes it on {types}")
 
 
-def _fits(part: RowOp, kernel: Kernel) -> bool:
-    return part.folds or all(kernel.fits(cut.op, io) for cut, io in part.kinds)
-
-
-def _told_of_rows(kernels: Sequence[Kernel], part: RowOp, rows: Rows) -> list[Kernel]:
-    """The kernels that are told pitches, and turns of the rings of which they read several rows at once."""
-    if part.folds:
+def _told_of_rows(kernels: Sequence[Kernel], op: Op, rows: Rows) -> list[Kernel]:
+    """The kernels that are told pitches, and turns where they read past the end of a ring."""
+    if rows.folds(op):
         return [kernel for kernel in kernels if "in0_last" in kernel.arguments]
-    images = [(i, t) for i, t in enumerate(part.io.activations) if len(t.shape) == 4]
+    images = [(i, t) for i, t in enumerate(rows.of[op.name][0].io.activations) if len(t.shape) == 4]
     needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
     for i, tensor in images:
-        if rows.slots.get(tensor.name, tensor.hw[0]) < tensor.hw[0] and part.most_rows[tensor.name] > 1:
-            needed |= {f"in{i}_turn", f"in{i}_ring"}
+        needed |= {f"in{i}_turn", f"in{i}_ring"} if rows.wraps(op, tensor.name) else set()
     return [kernel for kernel in kernels if needed <= set(kernel.arguments)]
-
-
-def _rows_for_windows(kernels: Sequence[Kernel], graph: Graph, run: Run, index: int) -> list[Kernel]:
-    """The kernels that are told the pitch of every image they touch, and fit each patch."""
-    images = [i for i, t in enumerate(graph.io(run.ops[index]).activations) if len(t.shape) == 4]
-    needed = {"out_pitch", *(f"in{i}_pitch" for i in images)}
-    told = [kernel for kernel in kernels if needed <= set(kernel.arguments)]
-    return [kernel for kernel in told if all(kernel.fits(p.ops[index], p.ios[index]) for p in run.patches)]

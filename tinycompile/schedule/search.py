@@ -7,7 +7,7 @@ the lower bound of their placement, and only those that can still win are placed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,7 +19,7 @@ from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Path, Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
-from tinycompile.schedule.stages import Stage, Streams, staged, streamed, whole
+from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 4096
 """Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
@@ -36,19 +36,19 @@ class Goal:
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
     ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). ``pushed``: the rows of
-    the input arrive one by one, and no frame is held. A ``stage`` is used as given, instead of a search.
+    the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
     pushed: bool = False
-    stage: Stage | Streams | None = None
+    plan: Plan | None = None
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     """The best program of a quantised graph for a board.
 
-    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.stage`` cannot
+    Raises DoesNotFit, with the nearest miss, where no candidate fits; UsageError where ``goal.plan`` cannot
     be cut that way, or the input cannot be pushed; UnsupportedOp where the core has no kernel for an op; ImportFailed
     where an output is a constant.
     """
@@ -59,7 +59,10 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     available = goal.ram if goal.ram is not None else board.ram.size - RESERVED
     prices = Prices(graph, board)
     search = _Search(goal.least, available)
-    search.consider(_forced(graph, prices, goal.stage) if goal.stage else Candidates(graph, prices, goal).for_goal(available))
+    if goal.plan is not None:
+        search.consider(_forced(graph, prices, goal.plan))
+    else:
+        search.consider(Candidates(graph, prices, goal).for_goal(available))
     if search.best is None:
         raise _does_not_fit(graph, search, board)
     return search.best.program()
@@ -111,6 +114,7 @@ class Candidates:
         for longest in LONGEST:
             self.paths.explore(enough, longest)
             enough = self.paths.least(enough)
+        self.paths.tile()
         found = list(self.paths.front(most))
         if not found:
             found = list(self.paths.front(_NO_LIMIT))[-1:]
@@ -175,14 +179,13 @@ class _Search:
         return one.bound <= self.available and one.placement.height <= self.available
 
 
-def _forced(graph: Graph, prices: Prices, stage: Stage | Streams) -> list[Candidate]:
-    """The candidates with the stage that the caller asked for; UsageError where there are none."""
-    runs = streamed(graph, stage) if isinstance(stage, Streams) else staged(graph, stage)
+def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
+    """The candidates with the plan that the caller asked for; UsageError where there are none."""
+    runs = planned(graph, plan)
     found = variants(graph, runs, prices) if runs is not None else []
     if not found:
-        kind = "rows" if isinstance(stage, Streams) else "patches"
         raise UsageError(
-            f"{stage}: these ops cannot be computed in {kind}",
+            f"{plan}: these ops cannot be computed so",
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
@@ -197,7 +200,10 @@ def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
     others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
     if nearest.stages:
-        tried += f" (even with {len(nearest.stages)} streamed stages it needs {needed:,} bytes)"
+        largest = max(nearest.stages, key=lambda run: sum(run.rows.ring_bytes.values()) if run.rows else 0)
+        tried += (
+            f" (even in stages it needs {needed:,} bytes; the largest rings are those of {short_name(str(largest))})"
+        )
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{graph.name} does not fit {board.name}",

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinycompile.ir import Graph, Op
-from tinycompile.schedule.rows import RowOps, Rows, rows_of
+from tinycompile.schedule.rows import Cuts, Rows, rows_of
 from tinycompile.schedule.stages import Run
 
 
-def sweeps(graph: Graph, ops: Sequence[Op], cut: RowOps) -> tuple[Run, ...] | None:
+def sweeps(graph: Graph, ops: Sequence[Op], cuts: Cuts) -> tuple[Run, ...] | None:
     """The stage ``ops`` as streamed sweeps with whole ops between them; None where there is no reason to sweep
     more than once, or an op cannot be cut into rows.
 
@@ -36,7 +36,7 @@ def sweeps(graph: Graph, ops: Sequence[Op], cut: RowOps) -> tuple[Run, ...] | No
                 runs.append(Run((op,)))
                 done.add(op.output)
         done.add(head.output)
-        rows = rows_of(graph, wanted, cut)
+        rows = rows_of(graph, wanted, cuts)
         if rows is None:
             return None
         runs.append(Run(tuple(wanted), rows=rows if head is ops[-1] else _renamed(rows, head.output)))
