@@ -39,13 +39,14 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     pixel = tensor.channels * tensor.dtype.size
     pitch = held.width * pixel
     start = offset + (window.top - held.top) * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, top=window.top, left=window.left)
 
 
 def ring_view(tensor: Tensor, offset: int, slots: int, window: Window) -> View:
     """Rows of an image in the ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
     first = part_view(tensor, offset, Window.whole(tensor.hw), replace(window, top=window.top % slots))
-    return replace(first, slot=window.top % slots, slots=slots)
+    return replace(first, slot=window.top % slots, slots=slots, top=window.top)
 
 
 class _Frame:

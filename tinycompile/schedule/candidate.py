@@ -98,7 +98,7 @@ def folding(graph: Graph, board: Board) -> Kernels:
 
 
 def _takes_parts(kernel: Kernel) -> bool:
-    return "in0_last" in kernel.arguments
+    return bool({"in0_last", "in0_top"} & set(kernel.arguments))
 
 
 def _candidate(

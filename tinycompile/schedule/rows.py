@@ -19,7 +19,7 @@ from tinycompile.ir import IO, Array, Cut, Graph, Op, Tensor, Window
 
 Between = tuple[str, str]
 STATE = 4
-"""Bytes a channel of what an op that folds has taken in."""
+"""Bytes, for each channel of the output, of what an op that folds has taken in."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _lags(
             lag = int((ends - needed[steps]).max())
             found[pair] = max(lag, found.get(pair, lag))
             if part.folds:
-                size = STATE * part.io.x.channels
+                size = STATE * part.io.out.channels
                 found[state_name(part.op), above] = size - int(needed[calls.index((index, 0))])
     return found
 
