@@ -72,7 +72,7 @@ def build(programs: Sequence[Program], folder: Path) -> tuple[Path, list[str]]:
 
 
 def variants(graph: Graph) -> Iterator[Program]:
-    """The programs of a one-op graph: for each kernel the whole op, in place, cut into windows, and taken in by rows."""
+    """The programs of a one-op graph: for each kernel the whole op, in place, cut into windows, taken in by rows."""
     (op,) = graph.ops
     io = graph.io(op)
     kernels = candidates(op, io)
