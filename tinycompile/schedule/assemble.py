@@ -41,7 +41,8 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     pixel = tensor.channels * tensor.dtype.size
     pitch = held.width * pixel
     start = offset + (window.top - held.top) * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, top=window.top, left=window.left)
 
 
 def ring_view(tensor: Tensor, offset: int, slots: int, held: Window, window: Window) -> View:
@@ -49,7 +50,8 @@ def ring_view(tensor: Tensor, offset: int, slots: int, held: Window, window: Win
     pixel = tensor.channels * tensor.dtype.size
     pitch, slot = held.width * pixel, window.top % slots
     start = offset + slot * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch, slot, slots)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, slot, slots, window.top, window.left)
 
 
 class _Frame:

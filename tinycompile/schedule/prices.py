@@ -125,7 +125,7 @@ def _unsupported(op: Op, io: IO) -> Unsupported:
 def _told_of_rows(kernels: Sequence[Kernel], op: Op, rows: Rows) -> list[Kernel]:
     """The kernels that are told pitches, and turns where they read past the end of a ring."""
     if rows.folds(op):
-        return [kernel for kernel in kernels if "in0_last" in kernel.arguments]
+        return [kernel for kernel in kernels if {"in0_last", "in0_top"} & set(kernel.arguments)]
     images = [(i, t) for i, t in enumerate(rows.of[op.name][0].io.activations) if len(t.shape) == 4]
     needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
     for i, tensor in images:

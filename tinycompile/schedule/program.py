@@ -20,6 +20,8 @@ class View:
 
     Rows may lie in a ring of ``slots`` row slots (0: no ring). The first is then in slot ``slot``, and the
     row after slot ``slots - 1`` is in slot 0.
+
+    ``top`` and ``left`` are where the window begins in the whole tensor.
     """
 
     tensor: str
@@ -28,6 +30,8 @@ class View:
     pitch: int
     slot: int = 0
     slots: int = 0
+    top: int = 0
+    left: int = 0
 
     @property
     def hw(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from tinycompile.schedule.cells import grid_cells, hull, middle
 
 Between = tuple[str, str]
 STATE = 4
-"""Bytes a channel of what an op that folds has taken in."""
+"""Bytes, for each channel of the output, of what an op that folds has taken in."""
 
 
 @dataclass(frozen=True)
@@ -475,7 +475,7 @@ class _Clock:
                     pair = buffers.get(part.op.output, part.op.output), above
                     ends = cell_ends(cell, part)
                     if part.folds:
-                        found[state_name(part.op), above] = STATE * part.io.x.channels - int(needed[when[0]])
+                        found[state_name(part.op), above] = STATE * part.io.out.channels - int(needed[when[0]])
                         ends, when = ends[-1:], when[-1:]
                     found[pair] = max(int((ends - needed[when]).max()), found.get(pair, -(1 << 60)))
         return found
