@@ -20,6 +20,7 @@ from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
 from tinycompile.ir import Array
 from tinycompile.schedule.program import Program, Stream, View
+from tinycompile.schedule.pushed import Pushed, pushed
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
 
@@ -43,7 +44,8 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
     runtime = resources.folder("runtime_c")
     for source in (*RUNTIME, *context["includes"]):
         files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
-    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
+    names = {layer.symbol: layer.op.name for layer in layers}
+    return Sources(prefix, files, f"{prefix}_run", names, push=f"{prefix}_push_rows" if context["pushed"] else None)
 
 
 def _context(
@@ -56,6 +58,7 @@ def _context(
         "NAME": prefix.upper(),
         "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
         "used_bytes": program.arena_bytes,
+        "pushed": pushed(program),
         "inputs": _ports(program, prefix, program.inputs, "input"),
         "outputs": _ports(program, prefix, program.outputs, "output"),
         "declarations": [declaration(n, a) for n, a in arrays.items()],
@@ -104,11 +107,14 @@ def _statements(
 ) -> Iterator[dict[str, Any]]:
     """One entry a step: a call with literal arguments, or a stream."""
     number_of_call = 0
+    arriving: Pushed | None = pushed(program)
     for position, step in enumerate(program.steps):
         if isinstance(step, Stream):
             free = guards.of(number_of_call, len(step.calls)) if guards else None
             number_of_call += len(step.calls)
-            yield {"free": free, "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
+            printed = stream(step, program.graph, layers, f"{prefix}_{position}", arriving)
+            yield {"free": free, "stream": printed}
+            arriving = None
             continue
         symbol = layers[step.op.name, step.kernel.name].symbol
         text = fold([arguments(step, step.io(program.graph))], [[]])
@@ -131,6 +137,7 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
                 "port": port,
                 "layout": port.layout,
                 "offset": view.offset,
+                "streamed": kind == "input" and program.position is not None,
                 "scale": tensor.quant.scalar if tensor.quant else 1.0,
                 "zero_point": tensor.zero_point,
             }

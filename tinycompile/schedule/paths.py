@@ -19,6 +19,7 @@ from tinycompile.ir import Graph, Op
 from tinycompile.schedule.liveness import Kernels, problem, roots
 from tinycompile.schedule.place import Problem, lower_bound, solve
 from tinycompile.schedule.prices import Prices
+from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
 from tinycompile.schedule.stages import Run
 from tinycompile.schedule.sweeps import sweeps
@@ -96,7 +97,8 @@ class Paths:
         self.crossing = _crossing(graph)
         self.cuts = Cuts(graph)
         self.segments: list[Segment] = []
-        self._starts = range(_first_cut(graph) if pushed else 0, len(graph.ops))
+        self.arrives = arriving(graph) if pushed else None
+        self._starts = range(_first_cut(graph, self.arrives), len(graph.ops))
         self._next = {start: start for start in self._starts}
         self._tiled: set[tuple[int, int]] = set()
         for i, op in enumerate(graph.ops):
@@ -223,10 +225,8 @@ class Paths:
         return bool(images) and not self.cuts.possible(op)
 
     def _arrives(self, start: int) -> str | None:
-        """What is pushed into a stage that starts there, if it is the input, perhaps under the name of an alias."""
-        if not self.pushed or start != self._starts.start:
-            return None
-        return self.graph.ops[start - 1].output if start else self.graph.inputs[0]
+        """What is pushed into a stage that starts there."""
+        return self.arrives if start == self._starts.start else None
 
     def _makes_one(self, start: int, stop: int, arrives: str | None) -> bool:
         """Whether all that the ops make and that is used later is the last one's output; a pushed input is gone."""
@@ -258,9 +258,9 @@ def _rows(runs: Sequence[Run] | None) -> list[Rows]:
     return [run.rows for run in runs or () if run.rows is not None]
 
 
-def _first_cut(graph: Graph) -> int:
-    """The position behind the aliases of the input that the graph starts with."""
-    return next((i for i, op in enumerate(graph.ops) if not op.alias), len(graph.ops))
+def _first_cut(graph: Graph, arrives: str | None) -> int:
+    """The position where what is pushed is complete: behind the aliases of the input that it goes by."""
+    return next((i + 1 for i, op in enumerate(graph.ops) if op.output == arrives), 0)
 
 
 def _crossing(graph: Graph) -> Sequence[frozenset[str]]:

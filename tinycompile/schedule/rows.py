@@ -219,6 +219,12 @@ class Cuts:
         out = self.graph.tensors[op.output]
         return is_image(out) and self.part(op, Window.whole(out.hw), 1, alone=True) is not None
 
+    def in_rows(self, op: Op, name: str) -> bool:
+        """Whether the op can be cut into rows, and then reads no more than some rows of an input at a time."""
+        whole = Window.whole(self.graph.tensors[op.output].hw) if self.possible(op) else None
+        part = self.part(op, whole, 1, alone=True) if whole is not None else None
+        return part is not None and part.hulls[name] is not None
+
     def _cut(self, op: Op, held: Window, step: int, alone: bool) -> RowOp | None:
         io = self.graph.io(op)
         if op.alias or not is_image(io.out):
@@ -334,7 +340,9 @@ class _Demand:
         self.order: list[tuple[int, int]] = []
 
     def run(self) -> Order:
-        """All rows of the last op, and what they need."""
+        """All rows of the last op, and what they need; a pushed input begins, so that nothing runs before it."""
+        if isinstance(self.parts[0].op, Arrive):
+            self.make(0)
         for _ in self.parts[-1].cuts:
             self.make(len(self.parts) - 1)
         for index, part in enumerate(self.parts):  # rows that nobody reads arrive all the same

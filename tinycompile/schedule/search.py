@@ -19,6 +19,7 @@ from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Path, Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
+from tinycompile.schedule.pushed import arriving, refused
 from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 4096
@@ -88,8 +89,6 @@ class Candidates:
         self.graph, self.goal = graph, goal
         (fast, *_) = variants(graph, whole(graph), prices)
         ordered = replace(graph, ops=tuple(run.ops[0] for run in fast.runs))
-        if goal.pushed:
-            _check_pushed(graph)
         self.paths = Paths(ordered, prices, pushed=goal.pushed)
 
     def for_goal(self, available: int) -> Iterator[Candidate]:
@@ -119,10 +118,9 @@ class Candidates:
         if not found:
             found = list(self.paths.front(_NO_LIMIT))[-1:]
         if not found:
-            raise UsageError(
-                f"{self.graph.name}: the rows of the input cannot be pushed: its first ops need all of it at once",
-                hint="build it with a resident input",
-            )
+            name = arriving(self.graph)
+            readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in self.graph.consumers()[name])
+            raise refused(self.graph, f"nothing that {readers} and the ops behind it make can be computed in rows")
         yield from map(self._candidate, found)
 
     def _candidate(self, path: Path) -> Candidate:
@@ -131,14 +129,6 @@ class Candidates:
 
 
 _NO_LIMIT = 1 << 62
-
-
-def _check_pushed(graph: Graph) -> None:
-    if len(graph.inputs) != 1:
-        raise UsageError(
-            f"{graph.name} has {len(graph.inputs)} inputs: the rows of only one can be pushed",
-            hint="build it with resident inputs",
-        )
 
 
 class _Search:

@@ -6,9 +6,10 @@ rows are computed is told in ``rows``; a plan is some stages, and all other ops 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph, Op, Pair
+from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
 
 
@@ -76,30 +77,27 @@ def whole(graph: Graph) -> tuple[Run, ...]:
 def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None, *, probe: bool = False) -> tuple[Run, ...] | None:
     """The graph with each stage of the plan as one run; None where ops cannot be cut so.
 
-    ``cuts`` remembers what it has cut. For a ``probe`` see ``rows_of``.
+    ``cuts`` remembers what it has cut. For a ``probe`` see ``rows_of``. Raises UsageError where the plan pushes an
+    input that cannot be (see ``arriving``).
     """
     last: dict[str, Run] = {}
     inside: set[str] = set()
-    pushed = _pushed(graph, plan)
+    pushed = arriving(graph) if plan.pushed else None
     for stage in plan.stages:
         arrives = None if last else pushed
-        ops = members(graph, stage, 2 if arrives is None else 1)
+        since = stage.since if arrives is None or arrives in graph.inputs else arrives
+        ops = members(graph, replace(stage, since=since), 2 if arrives is None else 1)
         rows = None
         if ops is not None:
             rows = rows_of(graph, ops, cuts, grid=stage.grid, step=stage.step, arrives=arrives, probe=probe)
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
             return None
+        if rows.arrives is not None and any(op.name not in names for op in graph.consumers()[rows.arrives]):
+            return None
         inside |= names
         last[ops[-1].name] = Run(ops, rows)
     return tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
-
-
-def _pushed(graph: Graph, plan: Plan) -> str | None:
-    """What is pushed into the first stage: the input, perhaps under the name of an alias."""
-    if not plan.pushed or len(graph.inputs) != 1:
-        return None
-    return plan.stages[0].since or graph.inputs[0]
 
 
 def members(graph: Graph, stage: Stage, least: int = 2) -> tuple[Op, ...] | None:
