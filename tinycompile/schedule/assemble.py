@@ -8,12 +8,19 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import Kernels, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Call, Loop, Part, Program, Span, Stream, View
+from tinycompile.schedule.program import Bank, Call, Loop, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Patch, Run
 
 
-def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement) -> Program:
+def assemble(
+    graph: Graph,
+    runs: Sequence[Run],
+    kernels: Kernels,
+    problem: Problem,
+    placement: Placement,
+    banks: tuple[Bank, ...] = (),
+) -> Program:
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
@@ -25,6 +32,7 @@ def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Probl
         tuple(frame.view(name) for name in graph.outputs),
         placement.bound,
         spans=spans,
+        banks=banks,
     )
 
 

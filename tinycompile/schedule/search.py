@@ -15,6 +15,7 @@ from typing import Literal
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph, Op, Window
+from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate, folding, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Paths
@@ -38,7 +39,7 @@ class Goal:
 
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
-    ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). A ``stage`` is
+    ``ram`` is what the arena may take, in bytes (None: what the board's banks have, less ``RESERVED``). A ``stage`` is
     used as given, instead of a search.
     """
 
@@ -58,8 +59,9 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    available = goal.ram if goal.ram is not None else board.ram.size - RESERVED
-    search = _Search(goal.least, available)
+    memory = Memory.of(board, RESERVED, goal.ram)
+    available = memory.size
+    search = _Search(goal.least, memory)
     probes: list[Candidate] = []
     if goal.stage is not None:
         search.consider(_forced(graph, board, goal.stage))
@@ -73,14 +75,14 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
             search.consider(_patched(probes, board, goal, room))
     if search.best is None:
         raise _does_not_fit(search, board, probes)
-    return search.best.program()
+    return search.best.program(memory, compact=goal.least == "sram")
 
 
 class _Search:
     """The best candidate so far, and the nearest miss."""
 
-    def __init__(self, least: Literal["cycles", "sram"], available: int) -> None:
-        self.least, self.available = least, available
+    def __init__(self, least: Literal["cycles", "sram"], memory: Memory) -> None:
+        self.least, self.memory, self.available = least, memory, memory.size
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
 
@@ -111,7 +113,7 @@ class _Search:
         return one.cycles if self.least == "cycles" else size * float(one.cycles) ** CYCLES_OF_RAM
 
     def _fits(self, one: Candidate) -> bool:
-        return one.bound <= self.available and one.placement.height <= self.available
+        return one.layout(self.memory, compact=True) is not None
 
 
 def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidate]:
