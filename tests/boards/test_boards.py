@@ -12,7 +12,7 @@ from tinycompile.errors import BoardError
 from tinycompile.resources import folder
 
 NAMES = (
-    "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "stm32f412",
+    "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "stm32f407", "stm32f412",
     "stm32f746", "stm32g0b1", "stm32h743", "stm32l4r5", "stm32u575",
 )  # fmt: skip
 

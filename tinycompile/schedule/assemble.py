@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinycompile.ir import Graph, Op, Tensor, Window
-from tinycompile.schedule.liveness import Kernels, roots, scratch_name
+from tinycompile.schedule.liveness import POSITION, Kernels, pushed_rows, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Bank, Call, Loop, Part, Program, Span, Stream, View
-from tinycompile.schedule.rows import Rows
+from tinycompile.schedule.program import Arrival, Bank, Call, Loop, Part, Program, Span, Stream, View
+from tinycompile.schedule.rows import Arrive, Rows
 from tinycompile.schedule.stages import Patch, Run
 
 
@@ -24,15 +24,17 @@ def assemble(
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
+    pushed = pushed_rows(runs)
     return Program(
         graph,
         tuple(frame.step(run) for run in runs if not run.ops[0].alias),
         placement.height,
-        tuple(frame.view(name) for name in graph.inputs),
+        tuple(frame.view(name) if pushed is None else frame.pushed(name, pushed) for name in graph.inputs),
         tuple(frame.view(name) for name in graph.outputs),
         placement.bound,
         spans=spans,
         banks=banks,
+        position=placement.offsets.get(POSITION),
     )
 
 
@@ -69,7 +71,7 @@ class _Frame:
 
     def step(self, run: Run) -> Call | Loop | Stream:
         if run.rows is not None:
-            return Stream(tuple(self.row(run, run.rows, index, y) for index, y in run.rows.calls))
+            return Stream(tuple(self.event(run, run.rows, index, y) for index, y in run.rows.calls))
         if not run.patches:
             (op,) = run.ops
             inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
@@ -87,12 +89,20 @@ class _Frame:
         output = self.window(run, patch, op.output, patch.windows[op.output])
         return Call(op, self.kernels[op.name], inputs, output, self.scratch(run.ops[index], run))
 
-    def row(self, run: Run, rows: Rows, index: int, y: int) -> Call:
-        """One row of one op of a streamed stage."""
+    def pushed(self, name: str, rows: Rows) -> View:
+        """All rows of a pushed input, in its ring."""
+        assert rows.arrives is not None
+        ring = self.rows(rows, rows.arrives, Window.whole(self.graph.tensors[rows.arrives].hw))
+        return replace(ring, tensor=name)
+
+    def event(self, run: Run, rows: Rows, index: int, y: int) -> Call | Arrival:
+        """One row of one op of a streamed stage, or of the pushed input."""
         part = rows.ops[index]
         op, out = part.cuts[y].op, part.io.out
-        inputs = tuple(self.rows(rows, name, window) for name, window in part.reads(y))
         output = self.rows(rows, out.name, part.window(y))
+        if isinstance(op, Arrive):
+            return Arrival(output)
+        inputs = tuple(self.rows(rows, name, window) for name, window in part.reads(y))
         kernel = self.kernels[op.name]
         scratch = self.scratch(part.op, run) if kernel.scratch(op, part.row_io(y)) else None
         taken = Part(y == 0, y == len(part.cuts) - 1) if part.folds else None

@@ -21,7 +21,7 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.liveness import ARENA_ALIGN, Kernels, without
 from tinycompile.schedule.place import Buffer, Placement, Problem, lower_bound, solve
-from tinycompile.schedule.program import Bank, Call, Program
+from tinycompile.schedule.program import Arrival, Bank, Call, Program
 from tinycompile.schedule.stages import Run
 
 NODES = 100
@@ -111,14 +111,15 @@ def spread(problem: Problem, rooms: Sequence[Room], heat: Heat) -> Layout | None
 def heat(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem) -> dict[str, float]:
     """For each buffer, the bytes read and written in it over one inference, per byte of its size.
 
-    Each call reads its inputs and its scratch once, and writes its output and its scratch once.
+    Each call reads its inputs and its scratch once, and writes its output and its scratch once; a row of a pushed
+    input is written once.
     """
     program = _apart(graph, runs, kernels, problem)
     spans = sorted(program.spans, key=lambda span: span.offset)
     starts = [span.offset for span in spans]
     traffic: Counter[str] = Counter()
-    for call in program.unrolled():
-        for offset, count in _accesses(call, graph):
+    for event in program.events():
+        for offset, count in _accesses(event, graph):
             traffic[spans[bisect_right(starts, offset) - 1].name] += count
     return {span.name: traffic[span.name] / span.size for span in spans}
 
@@ -132,8 +133,11 @@ def _apart(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem
     return assemble(graph, runs, kernels, problem, Placement(offsets, end, False, 0))
 
 
-def _accesses(call: Call, graph: Graph) -> Iterator[tuple[int, int]]:
-    """Offset and bytes of all that a call reads and writes."""
+def _accesses(call: Call | Arrival, graph: Graph) -> Iterator[tuple[int, int]]:
+    """Offset and bytes of all that a call, or the arrival of a row, reads and writes."""
+    if isinstance(call, Arrival):
+        yield call.view.offset, call.view.pitch
+        return
     io = call.io(graph)
     for view, tensor in zip(call.inputs, io.activations, strict=True):
         yield view.offset, tensor.nbytes

@@ -15,7 +15,7 @@ from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.banks import Layout, Memory, Room, arrange, heat
 from tinycompile.schedule.check import check, check_banks
-from tinycompile.schedule.liveness import Kernels, problem, roots, tasks, without
+from tinycompile.schedule.liveness import Kernels, problem, pushed_rows, roots, tasks, without
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
@@ -73,6 +73,8 @@ class Candidate:
     def _height_without_inputs(self) -> int:
         """The arena if the application kept the inputs elsewhere."""
         owner = roots(self.graph)
+        if pushed_rows(self.runs) is not None:
+            return self.placement.height
         inputs = {owner[name] for name in self.graph.inputs} - {owner[name] for name in self.graph.outputs}
         return solve(without(self.problem, inputs)).height
 
@@ -95,7 +97,7 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, stage: Stage | Str
         if run.patches:
             rows |= {op.name: _rows_for_windows(rows[op.name], graph, run, i) for i, op in enumerate(run.ops)}
         if run.rows is not None:
-            rows |= {part.op.name: _rows_for_rows(rows[part.op.name], part, run.rows) for part in run.rows.ops}
+            rows |= {op.name: _rows_for_rows(rows[op.name], run.rows.of[op.name], run.rows) for op in run.ops}
     if not all(rows.values()):
         return []
     chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
@@ -171,7 +173,7 @@ def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> i
     for run in runs:
         for index, op in enumerate(run.ops):
             if run.rows is not None:
-                total += _row_cycles(run.rows, index, kernels[op.name], core)
+                total += _row_cycles(run.rows, op, kernels[op.name], core)
             elif run.patches:
                 calls = ((p.ops[index], p.ios[index]) for p in run.patches)
                 total += sum(kernel_cycles(part, io, kernels[op.name], core) for part, io in calls)
@@ -180,9 +182,9 @@ def _cycles(graph: Graph, runs: Sequence[Run], kernels: Kernels, core: str) -> i
     return total
 
 
-def _row_cycles(rows: Rows, index: int, kernel: Kernel, core: str) -> int:
-    part = rows.ops[index]
-    count = Counter(part.kind(y) for i, y in rows.calls if i == index)
+def _row_cycles(rows: Rows, op: Op, kernel: Kernel, core: str) -> int:
+    part = rows.of[op.name]
+    count = Counter(part.kind(y) for y in range(len(part.cuts)))
     first = {part.kind(y): y for y in reversed(range(len(part.cuts)))}
     each = {kind: kernel_cycles(part.cuts[y].op, part.row_io(y), kernel, core) for kind, y in first.items()}
     return sum(count[kind] * cycles for kind, cycles in each.items())
@@ -193,7 +195,7 @@ def _arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run,
     owner = roots(graph)
     work, sizes = tasks(graph, runs, kernels)
     given, kept = ([owner[n] for n in names] for names in (graph.inputs, graph.outputs))
-    found = best_order(work, sizes, given, kept)
+    found = best_order(work, sizes, given if pushed_rows(runs) is None else (), kept)
     by_output = {run.output: run for run in runs}
     aliases = [run for run in runs if run.ops[0].alias]
     ordered: list[Run] = []

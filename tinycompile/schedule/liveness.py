@@ -22,6 +22,8 @@ from tinycompile.schedule.stages import Patch, Run
 ARENA_ALIGN = 16
 ALIGN = 4
 Kernels = Mapping[str, Kernel]
+POSITION = "position in the stream"
+"""The buffer that says how far a pushed input has come; it lives as long as the arena."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def scratch_name(op: Op, run: Run) -> str:
     """The name of an op's scratch buffer; a streamed stage has one for all its ops but those that fold."""
     if run.rows is None:
         return f"scratch of {op.name}"
-    part = run.rows.ops[run.ops.index(op)]
+    part = run.rows.of[op.name]
     return state_name(op) if part.folds else f"scratch of {run.output}"
 
 
@@ -74,8 +76,8 @@ def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
     size = kernel.scratch(op, graph.io(op))
     if size == 0:
         return size
-    if run.rows is not None and not run.rows.ops[index].folds:
-        return max([1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.ops[index].kinds)])
+    if run.rows is not None and not run.rows.of[op.name].folds:
+        return max([1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.of[op.name].kinds)])
     if not run.patches:
         return size
     return max(1, *(kernel.scratch(p.ops[index], p.ios[index]) for p in run.patches))
@@ -88,10 +90,16 @@ def steps(run: Run) -> int:
     return 0 if run.ops[0].alias else len(run.ops)
 
 
+def pushed_rows(runs: Sequence[Run]) -> Rows | None:
+    """The streamed stage that the rows of the input are pushed into; None where the input is resident."""
+    return next((run.rows for run in runs if run.rows is not None and run.rows.arrives), None)
+
+
 def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Task], dict[str, int]]:
     """The runs as tasks for ``order``, aliases left out, and the sizes of the buffers between them."""
     owner = roots(graph)
-    sizes = {name: graph.tensors[name].nbytes for name in dict.fromkeys(owner[n] for n in graph.inputs)}
+    given = graph.inputs if pushed_rows(runs) is None else ()
+    sizes = {name: graph.tensors[name].nbytes for name in dict.fromkeys(owner[n] for n in given)}
     found = []
     for run in runs:
         if run.ops[0].alias:
@@ -122,7 +130,8 @@ def _buffers(uses: Iterable[Use]) -> tuple[Buffer, ...]:
 def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
     owner = roots(graph)
     step = 0
-    for name in graph.inputs:
+    pushed = pushed_rows(runs)
+    for name in graph.inputs if pushed is None else ():
         yield Use(owner[name], graph.tensors[name].nbytes, -1)
     for run in runs:
         if steps(run) == 0:
@@ -134,6 +143,9 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
         step += steps(run)
     for name in graph.outputs:
         yield Use(owner[name], graph.tensors[name].nbytes, step)
+    if pushed is not None:
+        yield Use(POSITION, 4, -1)
+        yield Use(POSITION, 4, step)
 
 
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:

@@ -94,6 +94,13 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """The application hands over the next row of a pushed input, which belongs at ``view``."""
+
+    view: View
+
+
+@dataclass(frozen=True)
 class Loop:
     """The same calls on different windows, once for each iteration; it only compresses calls."""
 
@@ -109,10 +116,16 @@ class Loop:
 class Stream:
     """A stage row by row: calls in order, each of which makes a row; it only compresses calls.
 
-    Calls of one op differ in their windows, of which there are few kinds.
+    Calls of one op differ in their windows, of which there are few kinds. Where the input is pushed, the
+    arrivals of its rows stand between the calls.
     """
 
-    calls: tuple[Call, ...]
+    events: tuple[Call | Arrival, ...]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The events less the arrivals."""
+        return tuple(event for event in self.events if isinstance(event, Call))
 
     @property
     def body(self) -> tuple[Call, ...]:
@@ -167,6 +180,9 @@ class Program:
     """Which bytes are in use when: the memory map over time."""
     banks: tuple[Bank, ...] = ()
     """The arena's parts, end to end, each from a multiple of 16."""
+    position: int | None = None
+    """Where the input is pushed: the byte offset of an int32 that says how far its stream has come (which event of
+    the first step, a ``Stream``, is next; 0 before the first row). It lives as long as the arena."""
 
     def __post_init__(self) -> None:
         if not self.banks:
@@ -209,11 +225,15 @@ class Program:
 
     def unrolled(self) -> Iterator[Call]:
         """All calls, loops written out."""
+        return (event for event in self.events() if isinstance(event, Call))
+
+    def events(self) -> Iterator[Call | Arrival]:
+        """All calls, loops written out, and the arrivals of a pushed input between them."""
         for step in self.steps:
             if isinstance(step, Call):
                 yield step
             elif isinstance(step, Stream):
-                yield from step.calls
+                yield from step.events
             else:
                 for body in step.iterations:
                     yield from body

@@ -18,6 +18,13 @@ import numpy as np
 from tinycompile.ir import IO, Array, Cut, Graph, Op, Tensor, Window
 
 Between = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Arrive(Op):
+    """Where the rows of a pushed input come from: the application makes them, one a call."""
+
+
 STATE = 4
 """Bytes a channel of what an op that folds has taken in."""
 
@@ -87,6 +94,16 @@ class Rows:
     """By (buffer or output, what is read from outside): bytes by which the first must start below the other."""
 
     @property
+    def arrives(self) -> str | None:
+        """The input whose rows are pushed into a ring of the stage; None: what the stage reads is there."""
+        return next((part.op.output for part in self.ops if isinstance(part.op, Arrive)), None)
+
+    @cached_property
+    def of(self) -> Mapping[str, RowOp]:
+        """The parts by the name of their op."""
+        return {part.op.name: part for part in self.ops}
+
+    @property
     def ring_bytes(self) -> dict[str, int]:
         """Bytes of each buffer."""
         tensors = {part.io.out.name: part.io.out for part in self.ops}
@@ -114,13 +131,18 @@ def row_op(graph: Graph, op: Op) -> RowOp | None:
     return RowOp(op, io, found) if len(found) == height else None
 
 
-def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None) -> Rows | None:
-    """The stage ``ops``, in a valid order, row by row; None where an op cannot be cut so. ``cut`` may remember."""
+def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None, *, arrives: str | None = None) -> Rows | None:
+    """The stage ``ops``, in a valid order, row by row; None where an op cannot be cut so. ``cut`` may remember.
+
+    ``arrives`` is an image that is not in memory but pushed row by row.
+    """
     found = [cut(op) if cut is not None else row_op(graph, op) for op in ops]
+    if arrives is not None:
+        found.insert(0, _arriving(graph.tensors[arrives]))
     parts = tuple(part for part in found if part is not None)
-    if len(parts) < len(ops) or not parts:
+    if len(parts) < len(found) or not ops:
         return None
-    made = {op.output: i for i, op in enumerate(ops)}
+    made = {part.op.output: i for i, part in enumerate(parts)}
     if any(window is None and name in made for part in parts for name, window in part.reads(0)):
         return None
     calls = _Demand(parts, made).run()
@@ -130,6 +152,14 @@ def rows_of(graph: Graph, ops: Sequence[Op], cut: RowOps | None = None) -> Rows 
     slots = {t.name: _ring(writes[made[t.name]], last[t.name], len(calls)) for t in inside if t.name in last}
     buffers = _shared(parts, calls, slots, last)
     return Rows(parts, calls, slots, buffers, _lags(graph, parts, calls, slots, buffers, last))
+
+
+def _arriving(tensor: Tensor) -> RowOp | None:
+    """The rows of a pushed input."""
+    if not _is_image(tensor):
+        return None
+    op = Arrive(f"arrival of {tensor.name}", (), tensor.name)
+    return RowOp(op, IO((), tensor), (Cut(op, ()),) * tensor.hw[0])
 
 
 class _Demand:
@@ -144,6 +174,9 @@ class _Demand:
         """All rows of the last op, and what they need."""
         for _ in self.parts[-1].cuts:
             self.next(len(self.parts) - 1)
+        for index, part in enumerate(self.parts):  # rows that nobody reads arrive all the same
+            while isinstance(part.op, Arrive) and self.done[index] < len(part.cuts):
+                self.next(index)
         return tuple(self.calls)
 
     def next(self, index: int) -> None:

@@ -35,6 +35,8 @@ class Streams:
     """Stages that run row by row, each (since, until); ``since`` None: from the inputs."""
 
     stages: tuple[tuple[str | None, str], ...]
+    pushed: bool = False
+    """Whether the first stage gets the rows of the input from the application, one by one."""
 
     def __str__(self) -> str:
         return "rows " + ", ".join(f"to {until}" + (f" from {since}" if since else "") for since, until in self.stages)
@@ -73,7 +75,7 @@ class Run:
 
     def reads(self, graph: Graph) -> tuple[str, ...]:
         """The tensors that the run reads from outside, constants left out."""
-        made = {op.output for op in self.ops}
+        made = {op.output for op in self.ops} | ({self.rows.arrives} if self.rows else set())
         names = dict.fromkeys(n for op in self.ops for n in op.inputs if n not in made)
         return tuple(n for n in names if graph.tensors[n].data is None)
 
@@ -109,9 +111,11 @@ def streamed(graph: Graph, streams: Streams, cut: RowOps | None = None) -> tuple
     """
     last: dict[str, Run] = {}
     inside: set[str] = set()
+    arrives = _arrives(graph, streams)
     for since, until in streams.stages:
-        ops = members(graph, Stage(until, (1, 1), since))
-        rows = rows_of(graph, ops, cut) if ops is not None else None
+        least = 1 if arrives is not None and not last else 2
+        ops = members(graph, Stage(until, (1, 1), since), least)
+        rows = rows_of(graph, ops, cut, arrives=None if last else arrives) if ops is not None else None
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
             return None
@@ -120,13 +124,20 @@ def streamed(graph: Graph, streams: Streams, cut: RowOps | None = None) -> tuple
     return tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
 
 
-def members(graph: Graph, stage: Stage) -> tuple[Op, ...] | None:
-    """The ops of a stage in order; None where something inside is needed outside, or there are under two."""
+def _arrives(graph: Graph, streams: Streams) -> str | None:
+    """What is pushed into the first stage: the input, perhaps under the name of an alias."""
+    if not streams.pushed or len(graph.inputs) != 1:
+        return None
+    return streams.stages[0][0] or graph.inputs[0]
+
+
+def members(graph: Graph, stage: Stage, least: int = 2) -> tuple[Op, ...] | None:
+    """The ops of a stage in order; None where something inside is needed outside, or there are under ``least``."""
     inner = _ancestors(graph, {stage.until})
     if stage.since is not None:
         inner -= _ancestors(graph, {stage.since})
     ops = tuple(op for op in graph.ops if op.name in inner)
-    if len(ops) < 2 or stage.until not in graph.tensors:
+    if len(ops) < least or stage.until not in graph.tensors:
         return None
     users = graph.consumers()
     for op in ops:

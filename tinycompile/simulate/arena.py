@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinycompile.ir import Array, DType, Graph, Op
-from tinycompile.schedule.program import Call, Program, View
+from tinycompile.schedule.program import Arrival, Call, Program, View
 from tinycompile.simulate.reference import checked_inputs
 
 
@@ -23,10 +23,16 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """
     graph = program.graph
     memory = np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
-    for view, array in zip(program.inputs, checked_inputs(graph, inputs).values(), strict=True):
-        window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
+    given = checked_inputs(graph, inputs)
+    if program.position is None:
+        for view, array in zip(program.inputs, given.values(), strict=True):
+            window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
+    pushed = iter(pushed_rows(program, given))
     whole = {op.name: op for op in graph.ops}
-    for call in program.unrolled():
+    for call in program.events():
+        if isinstance(call, Arrival):
+            memory[call.view.offset : call.view.offset + call.view.pitch] = next(pushed)
+            continue
         io = call.io(graph)
         views = iter(call.inputs)
         arrays = [t.data if t.data is not None else rows(memory, next(views), t.dtype) for t in io.inputs]
@@ -39,6 +45,14 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
             memory[call.scratch : call.scratch + size] ^= 0xFF
         window(memory, call.output, io.out.dtype)[...] = result
     return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
+
+
+def pushed_rows(program: Program, inputs: Mapping[str, Array]) -> list[Array]:
+    """The rows of a pushed input in the order of their arrival, uint8[bytes of a row] each; none where none is."""
+    if program.position is None:
+        return []
+    (view,), (array,) = program.inputs, inputs.values()
+    return list(np.ascontiguousarray(array).reshape(-1).view(np.uint8).reshape(view.shape[1], -1))
 
 
 def _take_in(memory: Array, call: Call, op: Op, graph: Graph, rows: Array) -> None:
