@@ -46,7 +46,7 @@ static int32_t open_file(const char *name, uint32_t length, uint32_t mode) {
 
 /* Both return the number of bytes that were not transferred. */
 static int32_t transfer(uint32_t operation, int32_t file, const tc_port *port) {
-    const uintptr_t block[3] = { (uintptr_t)file, (uintptr_t)(tc_arena + port->offset), port->bytes };
+    const uintptr_t block[3] = { (uintptr_t)file, (uintptr_t)port->data, port->bytes };
     return host(operation, (uintptr_t)block);
 }
 

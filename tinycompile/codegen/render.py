@@ -14,7 +14,7 @@ from tinycompile.codegen import checked as canaries
 from tinycompile.codegen.arguments import arguments, fold, parameters
 from tinycompile.codegen.constants import declaration, definition, number
 from tinycompile.codegen.layer import Layer
-from tinycompile.codegen.names import comment_text, identifier, snake
+from tinycompile.codegen.names import bank_name, comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
@@ -54,8 +54,9 @@ def _context(
     return {
         "name": prefix,
         "NAME": prefix.upper(),
-        "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
-        "used_bytes": program.arena_bytes,
+        "banks": _banks(program, prefix, checked=checked),
+        "split": len(program.banks) > 1,
+        "placed": [bank.region for bank in program.banks] != ["sram"],
         "inputs": _ports(program, prefix, program.inputs, "input"),
         "outputs": _ports(program, prefix, program.outputs, "output"),
         "declarations": [declaration(n, a) for n, a in arrays.items()],
@@ -66,6 +67,22 @@ def _context(
         "guards": guards,
         "number": number,
     }
+
+
+def _banks(program: Program, prefix: str, *, checked: bool) -> list[dict[str, Any]]:
+    """What the templates tell of each bank of the arena; a checked build has a guard behind the last one."""
+    last = program.banks[-1]
+    return [
+        {
+            "name": bank_name(i),
+            "MACRO": f"{prefix}_{bank_name(i)}".upper(),
+            "bytes": bank.size + (canaries.TAIL if checked and bank is last else 0),
+            "used": bank.size,
+            "region": bank.region,
+            "section": ".noinit" if bank.region == "sram" else f".arena.{bank.region}",
+        }
+        for i, bank in enumerate(program.banks)
+    ]
 
 
 def _layers(program: Program, prefix: str) -> list[Layer]:
@@ -106,16 +123,16 @@ def _statements(
     number_of_call = 0
     for position, step in enumerate(program.steps):
         if isinstance(step, Stream):
-            free = guards.of(number_of_call, len(step.calls)) if guards else None
+            free = guards.tables(position, number_of_call, len(step.calls)) if guards else None
             number_of_call += len(step.calls)
-            yield {"free": free, "rows": [], "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
+            yield {"free": free, "rows": [], "stream": stream(step, program, layers, f"{prefix}_{position}")}
             continue
         bodies = step.iterations if isinstance(step, Loop) else ((step,),)
         rows: list[list[int]] = [[] for _ in bodies]
         calls = []
         for slot in range(len(bodies[0])):
             layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
-            variants = [arguments(body[slot], body[slot].io(program.graph)) for body in bodies]
+            variants = [arguments(body[slot], program) for body in bodies]
             calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows)})
         count = sum(len(body) for body in bodies)
         yield {
@@ -123,7 +140,7 @@ def _statements(
             "table": f"{prefix}_table_{position}",
             "rows": rows if isinstance(step, Loop) else [],
             "calls": calls,
-            "free": guards.of(number_of_call, count) if guards else None,
+            "free": guards.tables(position, number_of_call, count) if guards else None,
         }
         number_of_call += count
 
@@ -134,6 +151,7 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
     for i, view in enumerate(views):
         tensor, port = program.graph.tensors[view.tensor], program.graph.port(view.tensor)
         suffix = str(i) if len(views) > 1 else ""
+        bank, offset = program.place(view.offset)
         found.append(
             {
                 "argument": f"{kind}{suffix}",
@@ -141,7 +159,8 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
                 "tensor": tensor,
                 "port": port,
                 "layout": port.layout,
-                "offset": view.offset,
+                "arena": bank_name(bank),
+                "offset": offset,
                 "scale": tensor.quant.scalar if tensor.quant else 1.0,
                 "zero_point": tensor.zero_point,
             }

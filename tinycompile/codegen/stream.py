@@ -11,18 +11,17 @@ from typing import Any
 
 from tinycompile.codegen.arguments import Argument, arguments, fold
 from tinycompile.codegen.layer import Layer
-from tinycompile.ir import Graph
-from tinycompile.schedule.program import Stream
+from tinycompile.schedule.program import Program, Stream
 
 
-def stream(step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str) -> dict[str, Any]:
+def stream(step: Stream, program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str) -> dict[str, Any]:
     """What the template prints of a streamed stage; ``prefix`` starts the names of its tables."""
     kinds: dict[str, dict[tuple[Argument, ...], int]] = {}
     position = {call.op.name: i for i, call in enumerate(step.body)}
     order = []
     for call in step.calls:
         mine = kinds.setdefault(call.op.name, {})
-        order.append((position[call.op.name], mine.setdefault(arguments(call, call.io(graph)), len(mine))))
+        order.append((position[call.op.name], mine.setdefault(arguments(call, program), len(mine))))
     calls = []
     for call in step.body:
         layer = layers[call.op.name, call.kernel.name]

@@ -4,4 +4,17 @@ from tinycompile.schedule.program import Bank, Call, Loop, Program, Span, Stream
 from tinycompile.schedule.search import RESERVED, Goal, schedule
 from tinycompile.schedule.stages import Stage, Streams
 
-__all__ = ["RESERVED", "Bank", "Call", "Goal", "Loop", "Program", "Span", "Stage", "Stream", "Streams", "View", "schedule"]
+__all__ = [
+    "RESERVED",
+    "Bank",
+    "Call",
+    "Goal",
+    "Loop",
+    "Program",
+    "Span",
+    "Stage",
+    "Stream",
+    "Streams",
+    "View",
+    "schedule",
+]

@@ -196,9 +196,10 @@ class Program:
         """Whether all of the arena lies in the main memory."""
         return [bank.region for bank in self.banks] == ["sram"]
 
-    def bank_of(self, offset: int) -> int:
-        """The index of the bank in which a byte of the arena lies."""
-        return max(bisect_right(self.banks, offset, key=lambda bank: bank.start) - 1, 0)
+    def place(self, offset: int) -> tuple[int, int]:
+        """The index of the bank in which a byte of the arena lies, and its offset there."""
+        index = max(bisect_right(self.banks, offset, key=lambda bank: bank.start) - 1, 0)
+        return index, offset - self.banks[index].start
 
     @property
     def flat(self) -> tuple[Call, ...]:
