@@ -16,6 +16,20 @@ uint32_t tc_input_bytes(void) {
     return bytes;
 }
 
+#if TC_MODEL_STREAMED
+int tc_start(void) {
+    return (int)TC_MODEL_START();
+}
+
+uint8_t *tc_next_row(void) {
+    return TC_MODEL_NEXT_ROW();
+}
+
+int tc_push(const uint8_t *rows, int32_t count) {
+    return (int)TC_MODEL_PUSH((const void *)rows, count);
+}
+#else
 int tc_infer(void) {
     return (int)TC_MODEL_RUN();
 }
+#endif

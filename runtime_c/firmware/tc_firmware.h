@@ -28,7 +28,15 @@ extern const tc_port tc_inputs[TC_MODEL_INPUT_COUNT];
 extern const tc_port tc_outputs[TC_MODEL_OUTPUT_COUNT];
 uint32_t tc_input_bytes(void);
 
+#if TC_MODEL_STREAMED
+/* The input is pushed: begin an inference, ask where the next row belongs, take in `count` rows (NULL: one, which lies
+ * there). Return the model's tc_status: TC_MORE while rows are missing, TC_OK when the outputs lie in the arena. */
+int tc_start(void);
+uint8_t *tc_next_row(void);
+int tc_push(const uint8_t *rows, int32_t count);
+#else
 /* One inference on what lies in the arena. Returns the model's tc_status; 0 is success. */
 int tc_infer(void);
+#endif
 
 #endif

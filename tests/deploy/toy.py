@@ -35,6 +35,7 @@ MODEL = """#include "toy.h"
 #define TC_MODEL_NAME "toy"
 #define TC_MODEL_ARENAS(X) {arenas}
 #define TC_MODEL_ARENA_ALIGN 16
+#define TC_MODEL_STREAMED 0
 #define TC_MODEL_RUN() toy_run(tc_arena, 0, 0)
 #define TC_MODEL_INPUT_BYTES {inputs}u
 #define TC_MODEL_INPUT_COUNT 1
@@ -51,6 +52,8 @@ class Toy:
     files: Mapping[str, str] = field(hash=False)
     name: str = "toy"
     run: str = "toy_run"
+    entry: str = "toy_run"
+    push: str | None = None
 
 
 def toy(body: str = ADD_ONE, *, arena: int = 64, inputs: int = 10, section: str = ".noinit") -> Toy:

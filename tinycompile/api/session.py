@@ -53,8 +53,9 @@ def run_firmware(
 ) -> Ran:
     """One inference of the image in the emulator.
 
-    ``inputs`` are arrays as for ``simulate.reference``; ``run`` is the inference function to measure, ``layers`` the
-    functions within it. Raises EmulationFault where the firmware faults, hangs or reports an error.
+    ``inputs`` are arrays as for ``simulate.reference``; ``run`` is the function to measure (all its calls make up the
+    inference), ``layers`` the functions within it. Raises EmulationFault where the firmware faults, hangs or reports
+    an error.
     """
     data = input_bytes(program, inputs)
     banks = bank_symbols(len(program.banks))

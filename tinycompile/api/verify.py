@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ from tinycompile.data import Samples
 from tinycompile.deploy import Firmware, Toolchain, build_firmware
 from tinycompile.ir import Array, DType, Graph
 from tinycompile.progress import Progress
-from tinycompile.simulate import Host, arena, compare, reference
+from tinycompile.simulate import Host, PushedHost, arena, compare, reference
 from tinycompile.simulate.emulator import Emulation
 from tinycompile.simulate.emulator.qemu import qemu_version
 
 Inputs = Mapping[str, Array]
+PORTIONS = (1, 0, 3)
+"""How a streamed input is pushed: a row, a row that is written in place, three rows, and again."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ def verify_stages(
         library = Host(host, compiled.graph, run=sources.run, arena_bytes=size, banks=starts)
         for x, y in zip(inputs, expected, strict=True):
             compare(y, library(x), names=("reference", "host"))
+        if sources.push is not None:
+            pushing = PushedHost(host, program, name=sources.name, arena_bytes=size)
+            for x, y in zip(inputs, expected, strict=True):
+                compare(y, pushing.infer(x, cycle(PORTIONS)), names=("reference", "host, rows pushed"))
     if not emulated or (compiled.board.emulator is None and not _has_qemu(compiled)):
         return Verification(("reference", "arena", "host"), len(inputs))
     if compiled.board.emulator is None:
@@ -92,7 +99,7 @@ def verify_stages(
         with progress.stage("run emulator"):
             ran = run_firmware(
                 firmware.elf, compiled.board, program, x,
-                console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=not runs,
+                console=firmware.console, run=sources.entry, layers=tuple(sources.layers), touched=not runs,
             )  # fmt: skip
         compare(y, ran.outputs, names=("reference", "emulator"))
         runs.append(ran.cost)
@@ -111,7 +118,7 @@ def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None) -
         image = build_firmware(
             compiled.sources, compiled.board, Path(folder), console="semihosting", toolchain=toolchain
         )  # fmt: skip
-        return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.run)
+        return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.entry)
 
 
 def _arena_bytes(compiled: Compiled, firmware: Firmware) -> int:

@@ -43,6 +43,9 @@ class Guards:
                 self._busy[step].add((call.scratch, call.scratch + size))
         for view in program.outputs:
             touch(view, len(calls) - 1)
+        if program.position is not None:
+            for busy in self._busy:
+                busy.add((program.position, program.position + 4))
         for root, (first, last) in alive.items():
             for step in range(first, last + 1):
                 self._busy[step] |= ranges[root]

@@ -171,7 +171,9 @@ class _Demand:
         self.calls: list[tuple[int, int]] = []
 
     def run(self) -> tuple[tuple[int, int], ...]:
-        """All rows of the last op, and what they need."""
+        """All rows of the last op, and what they need; a pushed input begins, so that nothing runs before it."""
+        if isinstance(self.parts[0].op, Arrive):
+            self.next(0)
         for _ in self.parts[-1].cuts:
             self.next(len(self.parts) - 1)
         for index, part in enumerate(self.parts):  # rows that nobody reads arrive all the same

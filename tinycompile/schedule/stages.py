@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tinycompile.ir import IO, Cut, Graph, Op, Pair, Tensor, Window
+from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import RowOps, Rows, rows_of
 
 
@@ -114,10 +115,14 @@ def streamed(graph: Graph, streams: Streams, cut: RowOps | None = None) -> tuple
     arrives = _arrives(graph, streams)
     for since, until in streams.stages:
         least = 1 if arrives is not None and not last else 2
+        if arrives is not None and not last and arrives not in graph.inputs:
+            since = arrives
         ops = members(graph, Stage(until, (1, 1), since), least)
         rows = rows_of(graph, ops, cut, arrives=None if last else arrives) if ops is not None else None
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
+            return None
+        if rows.arrives is not None and any(op.name not in names for op in graph.consumers()[rows.arrives]):
             return None
         inside |= names
         last[ops[-1].name] = Run(ops, rows=rows)
@@ -125,10 +130,11 @@ def streamed(graph: Graph, streams: Streams, cut: RowOps | None = None) -> tuple
 
 
 def _arrives(graph: Graph, streams: Streams) -> str | None:
-    """What is pushed into the first stage: the input, perhaps under the name of an alias."""
-    if not streams.pushed or len(graph.inputs) != 1:
-        return None
-    return streams.stages[0][0] or graph.inputs[0]
+    """What is pushed into the first stage: the input, perhaps under the name of an alias; None: nothing is.
+
+    Raises UsageError where it cannot be (see ``arriving``).
+    """
+    return arriving(graph) if streams.pushed else None
 
 
 def members(graph: Graph, stage: Stage, least: int = 2) -> tuple[Op, ...] | None:
