@@ -32,7 +32,7 @@ TRIES = 2000
 
 @dataclass(frozen=True)
 class Room:
-    """``size`` bytes of the memory ``region`` that the arena may take."""
+    """``size`` bytes of the memory ``region`` that the arena may take; of several rooms, a multiple of 16 each."""
 
     region: str
     size: int
@@ -48,13 +48,19 @@ class Memory:
     @staticmethod
     def of(board: Board, reserved: int, limit: int | None = None) -> Memory:
         """The banks of a board, without ``reserved`` bytes of the main one; or ``limit`` bytes of them in all."""
-        found = [Room(r.name, r.size - (reserved if r == board.ram else 0)) for r in board.banks]
-        if limit is None:
-            return Memory(tuple(found), sum(room.size for room in found))
+        found = [(r.name, r.size - (reserved if r == board.ram else 0)) for r in board.banks]
         if len(found) == 1:
-            return Memory((replace(found[0], size=limit),), limit)
-        rooms = tuple(replace(room, size=min(room.size, limit)) for room in found)
-        return Memory(rooms, min(limit, sum(room.size for room in rooms)))
+            ((name, size),) = found
+            return Memory((Room(name, size if limit is None else limit),), size if limit is None else limit)
+        total = sum(size for _, size in found)
+        limit = total if limit is None else min(limit, total)
+        return Memory(tuple(Room(name, min(size, limit) // ARENA_ALIGN * ARENA_ALIGN) for name, size in found), limit)
+
+    @property
+    def largest(self) -> Memory:
+        """The largest room alone."""
+        room = max(self.rooms, key=lambda r: r.size)
+        return Memory((room,), min(room.size, self.size))
 
 
 @dataclass(frozen=True)

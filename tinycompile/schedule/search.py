@@ -8,6 +8,7 @@ the lower bound of their placement, and only those that can still win are placed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
@@ -60,6 +61,17 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
     memory = Memory.of(board, RESERVED, goal.ram)
+    try:
+        return _schedule(graph, board, goal, memory)
+    except DoesNotFit:
+        if len(memory.rooms) > 1:  # the search looked at what all banks hold together, which may not fit into each
+            with suppress(DoesNotFit):
+                return _schedule(graph, board, goal, memory.largest)
+        raise
+
+
+def _schedule(graph: Graph, board: Board, goal: Goal, memory: Memory) -> Program:
+    """The best program that fits ``memory``; errors as for ``schedule``."""
     available = memory.size
     search = _Search(goal.least, memory)
     probes: list[Candidate] = []
