@@ -198,7 +198,7 @@ def test_a_kernel_that_leaves_its_bank_is_noticed(tmp_path: Path) -> None:
     library, (run,) = build([program], tmp_path)
     wrong = [program.banks[0].start, program.banks[1].start - 16]  # as if the second part began in the first
     host = Host(library, program.graph, run=run, arena_bytes=program.arena_bytes + TAIL, banks=wrong)
-    with pytest.raises(Exception, match="canary|differ"):
+    with pytest.raises(Exception, match=r"canary|differ"):
         for _ in range(8):
             inputs = net.image()
             compare(reference(program.graph, inputs), host(inputs), names=("reference", "host"))
