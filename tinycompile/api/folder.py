@@ -86,4 +86,4 @@ def _tensor(port: Mapping[str, Any]) -> Tensor:
 
 
 def _view(port: Mapping[str, Any]) -> View:
-    return View(port["name"], port["offset"], tuple(port["shape"]), port["bytes"])
+    return View(port["name"], port["offset"] or 0, tuple(port["shape"]), port["bytes"])

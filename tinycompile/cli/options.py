@@ -36,6 +36,9 @@ def model_options(function: F) -> F:
             click.option("--memory", "memory", multiple=True, metavar="REGION=SIZE",
                          help="Another size of a memory region, e.g. flash=8M or sram=2M; repeatable."),
             click.option("--sram", metavar="SIZE", help="SRAM budget, stack included, e.g. 64K; default: all."),
+            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed"]), default="resident",
+                         show_default=True,
+                         help="Whether the whole input is held, or its rows are pushed one by one as they arrive."),
             click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
                          help="The fastest program that fits, or the smallest."),
         )
@@ -90,7 +93,7 @@ def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
         layout=texts["layout"],
         rounding=texts["rounding"],
         memory=memory,
-        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram),
+        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram, pushed=texts["input_mode"] == "streamed"),
         **more,
     )
 

@@ -13,6 +13,7 @@ from tinycompile.boards import Board
 from tinycompile.codegen.names import bank_symbols
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule import Call, View
+from tinycompile.schedule.pushed import pushed
 
 if TYPE_CHECKING:
     from tinycompile.api.compile import Compiled
@@ -52,11 +53,12 @@ def make_report(
         "cycles": {"estimated": estimated, "emulated": emulated},
         "milliseconds": 1e3 * (emulated or estimated) / compiled.board.clock_hz,
         "inference_function": compiled.sources.run,
+        "input": _input(compiled),
         "header": compiled.sources.header,
         "host_library": host.name,
         "firmware": {"elf": firmware.elf.name, "bin": firmware.bin.name, "hex": firmware.hex.name},
         "console": firmware.console,
-        "inputs": [_port(graph, view) for view in program.inputs],
+        "inputs": [_port(graph, view, held=program.position is None) for view in program.inputs],
         "outputs": [_port(graph, view) for view in program.outputs],
         "layers": layers,
         "quantization": _quantization(compiled),
@@ -66,6 +68,19 @@ def make_report(
             "agree": bool(verification.stages),
         },
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def _input(compiled: Compiled) -> dict[str, Any]:
+    """Whether the input is held as a whole, or its rows are pushed into a ring of the arena."""
+    facts = pushed(compiled.program)
+    return {
+        "mode": "resident" if facts is None else "streamed",
+        "push_function": compiled.sources.push,
+        "rows": facts and facts.rows,
+        "row_bytes": facts and facts.row_bytes,
+        "ring_rows": facts and facts.slots,
+        "ring_bytes": facts and facts.ring_bytes,
     }
 
 
@@ -191,7 +206,7 @@ def _quantization(compiled: Compiled) -> dict[str, Any]:
     return {"rounding": compiled.graph.rounding, **plain}
 
 
-def _port(graph: Graph, view: View) -> dict[str, Any]:
+def _port(graph: Graph, view: View, *, held: bool = True) -> dict[str, Any]:
     tensor, port = graph.tensors[view.tensor], graph.port(view.tensor)
     return {
         "name": tensor.name,
@@ -203,6 +218,6 @@ def _port(graph: Graph, view: View) -> dict[str, Any]:
         "permutation": list(port.perm),
         "scale": tensor.quant.scalar if tensor.quant else None,
         "zero_point": tensor.quant.zero_point if tensor.quant else None,
-        "offset": view.offset,
+        "offset": view.offset if held else None,
         "bytes": tensor.nbytes,
     }

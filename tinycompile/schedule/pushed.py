@@ -68,24 +68,25 @@ def arriving(graph: Graph) -> str:
     output shows, an op that reads it other than row by row.
     """
     if len(graph.inputs) != 1:
-        raise _refused(graph, f"it has {len(graph.inputs)} inputs ({', '.join(graph.inputs)})")
+        raise refused(graph, f"it has {len(graph.inputs)} inputs ({', '.join(graph.inputs)})")
     name, users = graph.inputs[0], graph.consumers()
     while len(users[name]) == 1 and users[name][0].alias and name not in graph.outputs:
         name = users[name][0].output
     tensor = graph.tensors[name]
     if name in graph.outputs:
-        raise _refused(graph, f"{name!r} is an output, too")
+        raise refused(graph, f"{name!r} is an output, too")
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in users[name])
-        raise _refused(graph, f"what {readers} reads, {'x'.join(map(str, tensor.shape))}, has no rows")
+        raise refused(graph, f"what {readers} reads, {'x'.join(map(str, tensor.shape))}, has no rows")
     for op in users[name]:
         rows = row_op(graph, op)
         if rows is None or any(window is None for read, window in rows.reads(0) if read == name):
-            raise _refused(graph, f"{op.name!r} ({type(op).__name__}) does not read it row by row")
+            raise refused(graph, f"{op.name!r} ({type(op).__name__}) does not read it row by row")
     return name
 
 
-def _refused(graph: Graph, why: str) -> UsageError:
+def refused(graph: Graph, why: str) -> UsageError:
+    """The error that says why an input cannot be pushed."""
     return UsageError(
         f"the input of {graph.name} cannot be streamed: {why}", hint="build it with the resident input (the default)"
     )

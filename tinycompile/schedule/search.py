@@ -21,6 +21,7 @@ from tinycompile.schedule.candidate import Candidate, folding, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.program import Program
+from tinycompile.schedule.pushed import arriving, refused
 from tinycompile.schedule.stages import Stage, Streams, members, staged, streamed, whole
 
 RESERVED = 4096
@@ -47,6 +48,8 @@ class Goal:
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
     stage: Stage | Streams | None = None
+    pushed: bool = False
+    """Whether the application pushes the rows of the input one by one, so that the input is never held."""
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
@@ -77,6 +80,8 @@ def _schedule(graph: Graph, board: Board, goal: Goal, memory: Memory) -> Program
     probes: list[Candidate] = []
     if goal.stage is not None:
         search.consider(_forced(graph, board, goal.stage))
+    elif goal.pushed:
+        search.consider(_pushed(graph, board))
     else:
         search.consider(variants(graph, whole(graph), board))
         if search.best is None or goal.least == "sram":
@@ -139,6 +144,19 @@ def _forced(graph: Graph, board: Board, stage: Stage | Streams) -> list[Candidat
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
+    return found
+
+
+def _pushed(graph: Graph, board: Board) -> list[Candidate]:
+    """The candidates with a first stage that the rows of the input are pushed into; UsageError where there are none."""
+    name, found = arriving(graph), []
+    for op in graph.ops:
+        streams = Streams(((None, op.output),), pushed=True)
+        runs = streamed(graph, streams)
+        found += variants(graph, runs, board, streams) if runs is not None else []
+    if not found:
+        readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in graph.consumers()[name])
+        raise refused(graph, f"nothing that {readers} and the ops behind it make can be computed in rows")
     return found
 
 
