@@ -63,6 +63,10 @@ class Memory:
         return Memory((room,), min(room.size, self.size))
 
 
+    def __str__(self) -> str:
+        return ", ".join(f"{room.region} {room.size:,} bytes" for room in self.rooms)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where every buffer lies, in offsets that count through the whole arena, and the banks it is made of."""
@@ -91,7 +95,7 @@ def arrange(
     """
     rooms = memory.rooms
     found = alone(whole, rooms if compact else rooms[:1])
-    if found is None and len(rooms) > 1:
+    if found is None and len(rooms) > 1 and _may_fit(problem, rooms):
         found = spread(problem, rooms, heat())
         if found is None or found.placement.height > memory.size:
             found = alone(whole, rooms)
@@ -103,15 +107,20 @@ def spread(problem: Problem, rooms: Sequence[Room], heat: Heat) -> Layout | None
 
     None is a proof only where there are few buffers: the search ends after ``TRIES`` choices.
     """
-    if any(all(b.size > room.size for room in rooms) for b in problem.buffers):
-        return None
-    if lower_bound(problem) > sum(room.size for room in rooms):
+    if not _may_fit(problem, rooms):
         return None
     sets = _Sets(problem)
     found = _hottest_first(sets, rooms, heat)
     if found is None:
         found = _largest_first(sets, rooms)
     return _layout(sets, rooms, found) if found is not None else None
+
+
+def _may_fit(problem: Problem, rooms: Sequence[Room]) -> bool:
+    """Whether each buffer fits some bank, and what is alive at once all of them together."""
+    largest = max(room.size for room in rooms)
+    in_all = sum(room.size for room in rooms)
+    return all(b.size <= largest for b in problem.buffers) and lower_bound(problem) <= in_all
 
 
 def heat(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem) -> dict[str, float]:

@@ -232,6 +232,8 @@ def _does_not_fit(search: _Search, board: Board, probes: Sequence[Candidate]) ->
     elif isinstance(nearest.stage, Stage):
         stage = replace(nearest.stage, until=short_name(nearest.stage.until))
         tried += f" (even {stage} need {needed:,} bytes)"
+    if len(search.memory.rooms) > 1:
+        tried += f"; no tensor may lie in two banks ({search.memory})"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{layers.graph.name} does not fit {board.name}",
