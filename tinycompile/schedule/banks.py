@@ -48,20 +48,20 @@ class Memory:
     @staticmethod
     def of(board: Board, reserved: int, limit: int | None = None) -> Memory:
         """The banks of a board, without ``reserved`` bytes of the main one; or ``limit`` bytes of them in all."""
-        found = [(r.name, r.size - (reserved if r == board.ram else 0)) for r in board.banks]
+        found = [Room(r.name, r.size - (reserved if r == board.ram else 0)) for r in board.banks]
         if len(found) == 1:
-            ((name, size),) = found
-            return Memory((Room(name, size if limit is None else limit),), size if limit is None else limit)
-        total = sum(size for _, size in found)
-        limit = total if limit is None else min(limit, total)
-        return Memory(tuple(Room(name, min(size, limit) // ARENA_ALIGN * ARENA_ALIGN) for name, size in found), limit)
+            size = found[0].size if limit is None else limit
+            return Memory((Room(found[0].region, size),), size)
+        whole = sum(max(room.size, 0) for room in found)
+        limit = whole if limit is None else min(limit, whole)
+        usable = (max(min(room.size, limit), 0) // ARENA_ALIGN * ARENA_ALIGN for room in found)
+        return Memory(tuple(Room(room.region, size) for room, size in zip(found, usable, strict=True)), limit)
 
     @property
     def largest(self) -> Memory:
         """The largest room alone."""
         room = max(self.rooms, key=lambda r: r.size)
         return Memory((room,), min(room.size, self.size))
-
 
     def __str__(self) -> str:
         return ", ".join(f"{room.region} {room.size:,} bytes" for room in self.rooms)
