@@ -82,7 +82,7 @@ static int infer(int32_t file) {
 #else
 static int infer(int32_t file) {
     for (uint32_t i = 0; i < TC_MODEL_INPUT_COUNT; ++i) {
-        read_bytes(file, tc_arena + tc_inputs[i].offset, tc_inputs[i].bytes);
+        read_bytes(file, tc_inputs[i].data, tc_inputs[i].bytes);
     }
     return tc_infer();
 }
@@ -94,7 +94,7 @@ static void write_outputs(void) {
         fail(EXIT_OUTPUT, "e-[cannot create output.bin]\n");
     }
     for (uint32_t i = 0; i < TC_MODEL_OUTPUT_COUNT; ++i) {
-        if (transfer(SYS_WRITE, file, tc_arena + tc_outputs[i].offset, tc_outputs[i].bytes) != 0) {
+        if (transfer(SYS_WRITE, file, tc_outputs[i].data, tc_outputs[i].bytes) != 0) {
             fail(EXIT_OUTPUT, "e-[cannot write output.bin]\n");
         }
     }

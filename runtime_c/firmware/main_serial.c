@@ -82,7 +82,7 @@ static uint8_t *input_byte(uint32_t index) {
     while (index >= tc_inputs[port].bytes) {
         index -= tc_inputs[port++].bytes;
     }
-    return &tc_arena[tc_inputs[port].offset + index];
+    return tc_inputs[port].data + index;
 #endif
 }
 
@@ -103,7 +103,7 @@ static int infer_once(void) {
 #if TC_FIRMWARE_KEEP_INPUT
     const uint8_t *from = tc_input_buffer;
     for (uint32_t i = 0; i < TC_MODEL_INPUT_COUNT; ++i) {
-        uint8_t *const to = &tc_arena[tc_inputs[i].offset];
+        uint8_t *const to = tc_inputs[i].data;
         for (uint32_t k = 0; k < tc_inputs[i].bytes; ++k) {
             to[k] = *from++;
         }
@@ -124,7 +124,7 @@ static int run(void) {
 }
 
 static void put_element(const tc_port *port, uint32_t index) {
-    const uint8_t *const data = &tc_arena[port->offset];
+    const uint8_t *const data = port->data;
     int32_t value;
     if (port->elem == TC_ELEM_INT8) {
         value = (int32_t)((const int8_t *)data)[index];

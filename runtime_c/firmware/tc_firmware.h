@@ -12,7 +12,7 @@
 
 /* One input or output: where it lies in the arena, and what its elements mean: (q - zero_point) * scale. */
 typedef struct {
-    uint32_t offset; /* bytes from the start of the arena */
+    uint8_t *data; /* its first byte in the arena */
     uint32_t bytes;
     float scale; /* 0: the integers are the values, such as labels */
     int32_t zero_point;
@@ -21,8 +21,9 @@ typedef struct {
 
 #include "tc_firmware_model.h"
 
-/* The arena, and the ports of the model with all input bytes together. */
-extern uint8_t tc_arena[TC_MODEL_ARENA_BYTES];
+/* The parts of the arena, and the ports of the model with all input bytes together. */
+#define TC_DECLARE(name, memory, bytes) extern uint8_t name[bytes];
+TC_MODEL_ARENAS(TC_DECLARE)
 extern const tc_port tc_inputs[TC_MODEL_INPUT_COUNT];
 extern const tc_port tc_outputs[TC_MODEL_OUTPUT_COUNT];
 uint32_t tc_input_bytes(void);

@@ -63,12 +63,13 @@ def check_ports(graph: Graph, board: Board) -> None:
     for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         tensors = [graph.tensors[name] for name in names]
         needed = sum(t.size for t in tensors)
-        if needed > board.ram.size:
+        available = sum(region.size for region in board.banks)
+        if needed > available:
             raise DoesNotFit(
                 f"{graph.name} does not fit {board.name}: its {kind} alone are too large",
                 memory="SRAM",
                 needed=needed,
-                available=board.ram.size,
+                available=available,
                 peak=", ".join(f"{short_name(t.name)} {'x'.join(map(str, t.shape))}" for t in tensors),
                 hint="a smaller input" + _larger(ram=needed, flash=_weights(graph)),
             )

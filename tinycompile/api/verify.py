@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from tinycompile.api.compile import Compiled
-from tinycompile.api.session import ARENA, Ran, run_firmware, run_in_qemu
+from tinycompile.api.session import Ran, run_firmware, run_in_qemu
+from tinycompile.codegen.names import bank_symbols
 from tinycompile.data import Samples
 from tinycompile.deploy import Firmware, Toolchain, build_firmware
 from tinycompile.ir import Array, DType, Graph
@@ -34,6 +35,8 @@ class Verification:
     emulation: Emulation | None = None
     arena_touched: int | None = None
     """Highest byte of the arena that was written, plus one."""
+    banks_touched: tuple[int, ...] = ()
+    """The same for each bank, from its own start."""
 
 
 def verification_inputs(graph: Graph, samples: Samples | None, count: int) -> list[Inputs]:
@@ -75,8 +78,9 @@ def verify_stages(
         for x, y in zip(inputs, expected, strict=True):
             compare(y, arena(program, x), names=("reference", "arena"))
     with progress.stage("run host"):
+        starts = [bank.start for bank in program.banks]
         size = _arena_bytes(compiled, firmware)
-        library = Host(host, compiled.graph, run=sources.run, arena_bytes=size)
+        library = Host(host, compiled.graph, run=sources.run, arena_bytes=size, banks=starts)
         for x, y in zip(inputs, expected, strict=True):
             compare(y, library(x), names=("reference", "host"))
         if sources.push is not None:
@@ -99,8 +103,9 @@ def verify_stages(
             )  # fmt: skip
         compare(y, ran.outputs, names=("reference", "emulator"))
         runs.append(ran.cost)
-    touched = runs[0].touched[ARENA].high_water
-    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], touched)
+    touched = tuple(runs[0].touched[name].high_water for name in bank_symbols(len(program.banks)))
+    highest = max((b.start + high for b, high in zip(program.banks, touched, strict=True) if high), default=0)
+    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], highest, touched)
 
 
 def _has_qemu(compiled: Compiled) -> bool:
@@ -118,4 +123,6 @@ def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None) -
 
 def _arena_bytes(compiled: Compiled, firmware: Firmware) -> int:
     """The arena as the C declares it, which in checked builds has a guard behind the plan."""
-    return max(compiled.program.arena_bytes, firmware.symbols.get(ARENA, 0))
+    last = compiled.program.banks[-1]
+    declared = firmware.symbols.get(bank_symbols(len(compiled.program.banks))[-1], 0)
+    return last.start + max(last.size, declared)

@@ -83,6 +83,9 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("fits", "[green]yes[/]")
     table.add_row("SRAM", sram)
     table.add_row("  arena", f"{arena}, {proof}")
+    if [bank["region"] for bank in memory["banks"]] != ["sram"]:
+        for bank in memory["banks"]:
+            table.add_row(f"    in {bank['region']}", f"{bank['bytes']:,} of {bank['available']:,} bytes")
     stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
     table.add_row("  stack", stack)
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")

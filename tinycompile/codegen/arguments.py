@@ -6,21 +6,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinycompile.codegen.names import bank_name
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Pad
-from tinycompile.schedule.program import Call
+from tinycompile.schedule.program import Call, Program
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One C argument: a byte offset into the arena with its pointer type, or a plain number (``pointer`` empty)."""
+    """One C argument: a byte offset into a bank with its pointer type, or a plain number (``pointer`` empty)."""
 
     value: int
     pointer: str = ""
+    bank: int = 0
 
     def text(self, value: str) -> str:
         """The C expression, given the expression of its value."""
-        return f"({self.pointer})(void *)(arena + {value})" if self.pointer else value
+        return f"({self.pointer})(void *)({bank_name(self.bank)} + {value})" if self.pointer else value
 
 
 def parameters(kernel_arguments: Sequence[str], io: IO, has_scratch: bool) -> str:
@@ -32,14 +34,20 @@ def parameters(kernel_arguments: Sequence[str], io: IO, has_scratch: bool) -> st
     return ", ".join(pointers + [f"int32_t {a}" for a in kernel_arguments])
 
 
-def arguments(call: Call, io: IO) -> tuple[Argument, ...]:
+def arguments(call: Call, program: Program) -> tuple[Argument, ...]:
     """The arguments of one call, in the order of ``parameters``."""
-    found = [Argument(call.output.offset, f"{io.out.dtype.c_type} *")]
+    io = call.io(program.graph)
+    found = [_pointer(program, call.output.offset, f"{io.out.dtype.c_type} *")]
     for view, tensor in zip(call.inputs, io.activations, strict=True):
-        found.append(Argument(view.offset, f"const {tensor.dtype.c_type} *"))
+        found.append(_pointer(program, view.offset, f"const {tensor.dtype.c_type} *"))
     if call.scratch is not None:
-        found.append(Argument(call.scratch, "void *"))
+        found.append(_pointer(program, call.scratch, "void *"))
     return (*found, *(Argument(_extent(call, io, name)) for name in call.kernel.arguments))
+
+
+def _pointer(program: Program, offset: int, pointer: str) -> Argument:
+    bank, start = program.place(offset)
+    return Argument(start, pointer, bank)
 
 
 def fold(variants: Sequence[tuple[Argument, ...]], rows: Sequence[list[int]]) -> str:
@@ -52,6 +60,8 @@ def fold(variants: Sequence[tuple[Argument, ...]], rows: Sequence[list[int]]) ->
         if all(argument == column[0] for argument in column):
             texts.append(column[0].text(str(column[0].value)))
             continue
+        if len({argument.bank for argument in column}) > 1:
+            raise InternalError("the calls of one layer find a tensor in different banks")
         texts.append(column[0].text(f"t[{len(rows[0])}]"))
         for row, argument in zip(rows, column, strict=True):
             row.append(argument.value)

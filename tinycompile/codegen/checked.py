@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tinycompile.codegen.names import bank_name
 from tinycompile.schedule.program import Program, View
 
 TAIL = 16
@@ -56,6 +59,21 @@ class Guards:
             cursor = max(cursor, high)
         free.append((cursor, self._end))
         return free
+
+    def tables(self, step: int, first: int, count: int) -> list[dict[str, Any]]:
+        """What ``of`` finds, for each bank with free bytes: its pointer, its ranges, and the suffix of their table."""
+        found: dict[int, list[Range]] = {}
+        banks = self._program.banks
+        ends = [*(bank.start for bank in banks[1:]), self._end]
+        for low, high in self.of(first, count):
+            for index, (bank, end) in enumerate(zip(banks, ends, strict=True)):
+                start, stop = max(low, bank.start), min(high, end)
+                if start < stop:
+                    found.setdefault(index, []).append((start - bank.start, stop - bank.start))
+        return [
+            {"arena": bank_name(i), "table": f"free_{step}" + (f"_{i}" if i else ""), "ranges": ranges}
+            for i, ranges in sorted(found.items())
+        ]
 
     def _root(self, tensor: str) -> str:
         """The tensor whose bytes an alias shows."""

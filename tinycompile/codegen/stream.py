@@ -14,13 +14,12 @@ from typing import Any
 
 from tinycompile.codegen.arguments import Argument, arguments, fold
 from tinycompile.codegen.layer import Layer
-from tinycompile.ir import Graph
-from tinycompile.schedule.program import Arrival, Stream
+from tinycompile.schedule.program import Arrival, Program, Stream
 from tinycompile.schedule.pushed import Pushed
 
 
 def stream(
-    step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str, pushed: Pushed | None = None
+    step: Stream, program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str, pushed: Pushed | None = None
 ) -> dict[str, Any]:
     """What the template prints of a streamed stage; ``prefix`` starts the names of its tables.
 
@@ -35,7 +34,7 @@ def stream(
             order.append((0, pushed.slot(call)))
             continue
         mine = kinds.setdefault(call.op.name, {})
-        order.append((position[call.op.name], mine.setdefault(arguments(call, call.io(graph)), len(mine))))
+        order.append((position[call.op.name], mine.setdefault(arguments(call, program), len(mine))))
     calls = []
     for call in step.body:
         layer = layers[call.op.name, call.kernel.name]

@@ -29,9 +29,9 @@ class Firmware:
     """A built image.
 
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
-    ``static_ram_bytes`` everything in RAM but the stack, the arena included; ``stack`` bounds the whole image
-    from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets aside.
-    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
+    ``static_ram_bytes`` everything in RAM but the stack, all parts of the arena included; ``stack`` bounds the
+    whole image from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets
+    aside. ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
     whose vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
@@ -135,8 +135,8 @@ class _Build:
             board=self.board,
             console=self.console,
             sizes=sizes,
-            flash_bytes=sum(image.used(region) for region in self.board.memory if region != self.board.ram),
-            static_ram_bytes=image.used(self.board.ram) - stack[2],
+            flash_bytes=sum(image.used(region) for region in self.board.memory if region not in self.board.banks),
+            static_ram_bytes=sum(image.used(region) for region in self.board.banks) - stack[2],
             stack=stack[0],
             run_stack=stack[1],
             stack_reserved=stack[2],

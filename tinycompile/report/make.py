@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycompile import __version__
 from tinycompile.boards import Board
+from tinycompile.codegen.names import bank_symbols
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule import Call, View
 from tinycompile.schedule.pushed import pushed
@@ -106,23 +107,24 @@ def _model(model: Path, graph: Graph) -> dict[str, Any]:
 
 def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) -> dict[str, Any]:
     program, board = compiled.program, compiled.board
-    cost = verification.emulation
+    cost, banks = verification.emulation, _banks(compiled, firmware, verification)
     resident = sum(compiled.graph.tensors[v.tensor].nbytes for v in program.inputs)
     flash = sum(r.size for r in board.memory if r.name == "flash")
     return {
         "arena_bytes": program.arena_bytes,
-        "arena_declared": firmware.symbols["tc_arena"],
+        "arena_declared": banks[-1]["start"] + banks[-1]["declared"],
         "arena_bytes_without_input": program.arena_bytes_without_input,
         "arena_bound": program.bound,
         "arena_optimal": program.bound >= program.arena_bytes,
         "arena_touched": verification.arena_touched,
+        "banks": banks,
         "input_bytes": resident,
         "stack_bytes": firmware.run_stack.bytes,
         "stack_reserved": firmware.stack_reserved,
         "stack_used": cost.stack_bytes if cost else None,
         "static_ram_bytes": firmware.static_ram_bytes,
         "sram_bytes": firmware.static_ram_bytes + firmware.stack_reserved,
-        "sram_available": board.ram.size,
+        "sram_available": sum(board.region(name).size for name in {"sram", *(b["region"] for b in banks)}),
         "keeps_input": firmware.keeps_input,
         "flash_bytes": firmware.flash_bytes,
         "flash_available": flash,
@@ -133,6 +135,23 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) 
             "padding": firmware.flash_bytes - firmware.sizes.text - firmware.sizes.rodata - firmware.sizes.data,
         },
     }
+
+
+def _banks(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
+    """One entry for each part of the arena: the memory that it lies in, and its bytes."""
+    symbols = bank_symbols(len(compiled.program.banks))
+    touched = verification.banks_touched or (None,) * len(symbols)
+    return [
+        {
+            "region": bank.region,
+            "start": bank.start,
+            "bytes": bank.size,
+            "declared": firmware.symbols[symbol],
+            "touched": high,
+            "available": compiled.board.region(bank.region).size,
+        }
+        for bank, symbol, high in zip(compiled.program.banks, symbols, touched, strict=True)
+    ]
 
 
 def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:

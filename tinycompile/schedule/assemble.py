@@ -8,12 +8,19 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import POSITION, Kernels, pushed_rows, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Arrival, Call, Part, Program, Span, Stream, View
+from tinycompile.schedule.program import Arrival, Bank, Call, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Arrive, Cell, Rows
 from tinycompile.schedule.stages import Run
 
 
-def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement) -> Program:
+def assemble(
+    graph: Graph,
+    runs: Sequence[Run],
+    kernels: Kernels,
+    problem: Problem,
+    placement: Placement,
+    banks: tuple[Bank, ...] = (),
+) -> Program:
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
@@ -26,6 +33,7 @@ def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Probl
         tuple(frame.view(name) for name in graph.outputs),
         placement.bound,
         spans=spans,
+        banks=banks,
         position=placement.offsets.get(POSITION),
     )
 

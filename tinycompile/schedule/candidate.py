@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tinycompile.errors import InternalError
 from tinycompile.ir import Graph
 from tinycompile.schedule.assemble import assemble
-from tinycompile.schedule.check import check
+from tinycompile.schedule.banks import Layout, Memory, Room, arrange, heat
+from tinycompile.schedule.check import check, check_banks
 from tinycompile.schedule.liveness import Kernels, problem, pushed_rows, roots, tasks, without
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
@@ -41,10 +43,24 @@ class Candidate:
         """The best placement that the search finds."""
         return solve(self.problem)
 
-    def program(self) -> Program:
-        """The program, its placement checked."""
-        check(self.problem, self.placement)
-        made = assemble(self.graph, self.runs, self.kernels, self.problem, self.placement)
+    def layout(self, memory: Memory, *, compact: bool = False) -> Layout | None:
+        """Where the buffers go in the banks that there are (see ``arrange``); None where they do not fit."""
+        if self.bound > memory.size:
+            return None
+        return arrange(self.problem, self.placement, memory, self._heat, compact=compact)
+
+    def _heat(self) -> dict[str, float]:
+        return heat(self.graph, self.runs, self.kernels, self.problem)
+
+    def program(self, memory: Memory | None = None, *, compact: bool = False) -> Program:
+        """The program, its placement checked; without ``memory`` all of its arena is in the main one."""
+        memory = memory or Memory((Room("sram", self.placement.height),), self.placement.height)
+        layout = self.layout(memory, compact=compact)
+        if layout is None:
+            raise InternalError(f"{self} of {self.graph.name} does not fit {memory}")
+        check(self.problem, layout.placement)
+        check_banks(self.problem, layout.placement, layout.banks, {room.region: room.size for room in memory.rooms})
+        made = assemble(self.graph, self.runs, self.kernels, self.problem, layout.placement, layout.banks)
         return replace(made, arena_bytes_without_input=self._height_without_inputs())
 
     def _height_without_inputs(self) -> int:

@@ -7,13 +7,15 @@ the lower bound of their placement, and only those that can still win are placed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph
+from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate, arranged, variants
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Path, Paths
@@ -36,8 +38,8 @@ class Goal:
 
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
-    ``ram`` is what the arena may take, in bytes (None: what the board has, less ``RESERVED``). ``pushed``: the rows of
-    the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
+    ``ram`` is what the arena may take, in bytes (None: what the board's banks have, less ``RESERVED``). ``pushed``: the
+    rows of the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
@@ -57,16 +59,27 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    available = goal.ram if goal.ram is not None else board.ram.size - RESERVED
     prices = Prices(graph, board)
-    search = _Search(goal.least, available)
+    memory = Memory.of(board, RESERVED, goal.ram)
+    try:
+        return _schedule(graph, board, goal, prices, memory)
+    except DoesNotFit:
+        if len(memory.rooms) > 1:  # the search looked at what all banks hold together, which may not fit into each
+            with suppress(DoesNotFit):
+                return _schedule(graph, board, goal, prices, memory.largest)
+        raise
+
+
+def _schedule(graph: Graph, board: Board, goal: Goal, prices: Prices, memory: Memory) -> Program:
+    """The best program that fits ``memory``; errors as for ``schedule``."""
+    search = _Search(goal.least, memory)
     if goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
-        search.consider(Candidates(graph, prices, goal).for_goal(available))
+        search.consider(Candidates(graph, prices, goal).for_goal(memory.size, search.fits))
     if search.best is None:
         raise _does_not_fit(graph, search, board)
-    return search.best.program()
+    return search.best.program(memory, compact=goal.least == "sram")
 
 
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
@@ -91,13 +104,13 @@ class Candidates:
         ordered = replace(graph, ops=tuple(run.ops[0] for run in fast.runs))
         self.paths = Paths(ordered, prices, pushed=goal.pushed)
 
-    def for_goal(self, available: int) -> Iterator[Candidate]:
+    def for_goal(self, available: int, fits: Callable[[Candidate], bool]) -> Iterator[Candidate]:
         """The candidates that may be best, the fastest first; at least one, that of the nearest miss."""
         layers = self.paths.best(_NO_LIMIT)
         if layers is not None:
             one = self._candidate(layers)
             yield one
-            if self.goal.least == "cycles" and one.placement.height <= available:
+            if self.goal.least == "cycles" and fits(one):
                 return
         yield from self._streamed(available)
 
@@ -134,8 +147,8 @@ _NO_LIMIT = 1 << 62
 class _Search:
     """The best candidate so far, and the nearest miss."""
 
-    def __init__(self, least: Literal["cycles", "sram"], available: int) -> None:
-        self.least, self.available = least, available
+    def __init__(self, least: Literal["cycles", "sram"], memory: Memory) -> None:
+        self.least, self.memory, self.available = least, memory, memory.size
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
 
@@ -144,7 +157,7 @@ class _Search:
         for one in sorted(found, key=self._rank):
             if self.best is not None and not self._promises_more(one, self.best):
                 continue
-            if self._fits(one):
+            if self.fits(one):
                 self.best = self._better(one)
             else:
                 self.missed.append(one)
@@ -165,8 +178,9 @@ class _Search:
         """What is to be least: cycles, or ``size`` bytes weighed with some of the cycles."""
         return one.cycles if self.least == "cycles" else size * float(one.cycles) ** CYCLES_OF_RAM
 
-    def _fits(self, one: Candidate) -> bool:
-        return one.bound <= self.available and one.placement.height <= self.available
+    def fits(self, one: Candidate) -> bool:
+        """Whether there is room for a candidate."""
+        return one.layout(self.memory, compact=True) is not None
 
 
 def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
@@ -194,6 +208,8 @@ def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
         tried += (
             f" (even in stages it needs {needed:,} bytes; the largest rings are those of {short_name(str(largest))})"
         )
+    if len(search.memory.rooms) > 1:
+        tried += f"; no tensor may lie in two banks ({search.memory})"
     boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{graph.name} does not fit {board.name}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +29,27 @@ FUNCTIONS = ("start", "next_row", "push_rows")
 
 
 class Host:
-    """A loaded host library of one model; call it with a mapping of int8 arrays."""
+    """A loaded host library of one model; call it with a mapping of int8 arrays.
 
-    def __init__(self, library: Path, graph: Graph, *, run: str, arena_bytes: int) -> None:
+    ``banks`` are the offsets at which the parts of the arena start, one for each pointer that the function takes.
+    """
+
+    def __init__(self, library: Path, graph: Graph, *, run: str, arena_bytes: int, banks: Sequence[int] = (0,)) -> None:
         self._graph = graph
         self._run = getattr(ctypes.CDLL(str(library)), run)
         self._run.restype = ctypes.c_int
-        self._run.argtypes = [ctypes.c_void_p] * (1 + len(graph.inputs) + len(graph.outputs))
+        self._run.argtypes = [ctypes.c_void_p] * (len(banks) + len(graph.inputs) + len(graph.outputs))
         self._all = np.zeros(arena_bytes + ALIGN, np.uint8)
         skip = -self._all.ctypes.data % ALIGN
         self.memory = self._all[skip : skip + arena_bytes]
+        self._arenas = [self.memory.ctypes.data + start for start in banks]
 
     def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One inference; arrays as for ``reference``. InternalError where the library reports a failure."""
         graph = self._graph
         given = [np.ascontiguousarray(a) for a in checked_inputs(graph, inputs).values()]
         made = {n: np.empty(graph.tensors[n].shape, graph.tensors[n].dtype.value) for n in graph.outputs}
-        status = self._run(self.memory.ctypes.data, *(a.ctypes.data for a in (*given, *made.values())))
+        status = self._run(*self._arenas, *(a.ctypes.data for a in (*given, *made.values())))
         if status != OK:
             raise _failed(status)
         return made
@@ -64,32 +68,34 @@ class PushedHost:
         self.rows, self.row_bytes = facts.rows, facts.row_bytes
         loaded = ctypes.CDLL(str(library))
         self._start, self._next_row, self._push = (getattr(loaded, f"{name}_{f}") for f in FUNCTIONS)
-        self._start.argtypes = self._next_row.argtypes = [ctypes.c_void_p]
+        pointers = [ctypes.c_void_p] * len(program.banks)
+        self._start.argtypes = self._next_row.argtypes = pointers
         self._next_row.restype = ctypes.c_void_p
-        self._push.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]
+        self._push.argtypes = [*pointers, ctypes.c_void_p, ctypes.c_int32]
         self._all = np.random.default_rng(1).integers(0, 256, arena_bytes + ALIGN, dtype=np.uint8)
         skip = -self._all.ctypes.data % ALIGN
         self.memory = self._all[skip : skip + arena_bytes]
+        self._arenas = [self.memory.ctypes.data + bank.start for bank in program.banks]
         self.start()
 
     def start(self) -> None:
         """Begin an inference, and abandon one that has begun."""
-        status = self._start(self.memory.ctypes.data)
+        status = self._start(*self._arenas)
         if status != OK:
             raise _failed(status)
 
     def push(self, rows: Array) -> int:
         """Hand over some rows, uint8[rows, bytes of a row]; the status."""
         rows = np.ascontiguousarray(rows)
-        return int(self._push(self.memory.ctypes.data, rows.ctypes.data, len(rows)))
+        return int(self._push(*self._arenas, rows.ctypes.data, len(rows)))
 
     def push_in_place(self, row: Array) -> int:
         """Write one row, uint8[bytes of a row], where it belongs, and push it; the status."""
-        place = self._next_row(self.memory.ctypes.data)
+        place = self._next_row(*self._arenas)
         if not place:
             return 4
         ctypes.memmove(place, np.ascontiguousarray(row).ctypes.data, self.row_bytes)
-        return int(self._push(self.memory.ctypes.data, None, 1))
+        return int(self._push(*self._arenas, None, 1))
 
     def infer(self, inputs: Mapping[str, Array], chunks: Iterable[int]) -> dict[str, Array]:
         """One inference, pushed in chunks of so many rows (0: one row in place) until all are in.
