@@ -209,7 +209,8 @@ class Program:
     def __str__(self) -> str:
         proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
         lines = [f"program {self.graph.name}: arena {self.arena_bytes:,} bytes ({proof})"]
-        lines += [f"  input  {_place(view)}" for view in self.inputs]
+        pushed = "" if self.position is None else f", pushed row by row; position @{self.position}"
+        lines += [f"  input  {_place(view)}{pushed}" for view in self.inputs]
         for step in self.steps:
             if isinstance(step, Call):
                 lines.append(f"  {_line(step)}")
