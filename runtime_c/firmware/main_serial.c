@@ -48,12 +48,11 @@ static void timestamp(void) {
 static int pushed;       /* what the model said to the last row */
 static uint64_t pushing; /* cycles that the rows have taken */
 
-static void begin_input(void) {
-    pushed = tc_start();
-    pushing = 0;
-}
-
 static void store_byte(uint8_t byte) {
+    if (loaded == 0u) {
+        pushed = tc_start();
+        pushing = 0;
+    }
     const uint32_t column = loaded++ % TC_MODEL_ROW_BYTES;
     if (pushed != TC_OK && pushed != TC_MORE) {
         return; /* `infer` tells */
@@ -84,9 +83,6 @@ static uint8_t *input_byte(uint32_t index) {
     }
     return tc_inputs[port].data + index;
 #endif
-}
-
-static void begin_input(void) {
 }
 
 static void store_byte(uint8_t byte) {
@@ -250,7 +246,6 @@ static void load(char *count) {
     } else {
         loading = bytes;
         loaded = 0;
-        begin_input();
         put_number("m-[Expecting ", bytes, " bytes]\r\n");
     }
 }
