@@ -211,6 +211,7 @@ def _cell_lags(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
     for cell, part in zip(rows.cells, parts, strict=True):
         io = part.call_io(0)
         lags = _lags(part.cuts[0].op, io, kernel, {name: name for name in op.inputs})
-        dense = {n for n in lags if n in rows.buffers and all(w == cell.held[n] for m, w in part.reads[0] if m == n)}
+        made = (n for n in lags if n in rows.buffers and n != rows.arrives)
+        dense = {n for n in made if all(w == cell.held[n] for m, w in part.reads[0] if m == n)}
         found.append({name: lags[name] for name in dense})
     return {name: max(lags[name] for lags in found) for name in found[0] if all(name in lags for lags in found)}

@@ -70,6 +70,11 @@ class RowOp:
         return tuple(tuple(zip(names, (cut.windows[i] for i in which), strict=True)) for cut in self.cuts)
 
     @cached_property
+    def demands(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """For each call the images of which it needs a part, and the row below the last one needed."""
+        return tuple(tuple((name, w.bottom) for name, w in reads if w is not None) for reads in self.reads)
+
+    @cached_property
     def hulls(self) -> Mapping[str, Window | None]:
         """The part of each activation that the calls read; None: all of it."""
         found: dict[str, Window | None] = {}
@@ -320,17 +325,10 @@ class _Demand:
     """Every row of a cell as late as possible."""
 
     def __init__(self, parts: Sequence[RowOp]) -> None:
-        made = {part.op.output: i for i, part in enumerate(parts)}
         self.parts = parts
-        self.needs = [
-            [
-                [(made[name], window.bottom) for name, window in reads if window is not None and name in made]
-                for reads in part.reads
-            ]
-            for part in parts
-        ]
+        self.makes = {part.op.output: i for i, part in enumerate(parts)}
+        self.exist = dict.fromkeys(self.makes, 0)
         self.done = [0] * len(parts)
-        self.exist = [0] * len(parts)
         self.order: list[tuple[int, int]] = []
 
     def run(self) -> Order:
@@ -348,13 +346,14 @@ class _Demand:
         while waiting:
             index = waiting[-1]
             number = self.done[index]
-            missing = next((s for s, bottom in self.needs[index][number] if self.exist[s] < bottom), None)
+            part = self.parts[index]
+            missing = next((n for n, below in part.demands[number] if self.exist.get(n, below) < below), None)
             if missing is not None:
-                waiting.append(missing)
+                waiting.append(self.makes[missing])
                 continue
             self.order.append((waiting.pop(), number))
             self.done[index] = number + 1
-            self.exist[index] = self.parts[index].ready[number]
+            self.exist[part.op.output] = part.ready[number]
 
 
 def _steps(parts: Sequence[RowOp], order: Order) -> list[Array]:

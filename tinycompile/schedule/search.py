@@ -27,8 +27,14 @@ RESERVED = 4096
 CYCLES_OF_RAM = 0.5
 """Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
 CUTS = 8
-GRIDS = (tuple((n, 1) for n in range(2, 9)), tuple((n, n) for n in range(2, 9)))
-"""Strips and tiles, each from coarse to fine: finer grids compute more twice and hold less."""
+CELLS: tuple[tuple[tuple[Pair, int], ...], ...] = (
+    tuple(((1, n), 1) for n in (2, 3, 4, 6, 8)),
+    tuple(((n, 1), 0) for n in range(2, 9)),
+    tuple(((n, n), 0) for n in range(2, 9)),
+)
+"""Grids and steps: columns in rows, strips and patches, each from coarse to fine: finer grids compute more twice and
+hold less."""
+FINEST = CELLS[-1][-1]
 ENOUGH = 2
 """Grids of a kind that may fit, after which no finer one is tried for the fewest cycles."""
 
@@ -140,18 +146,18 @@ def _patched(probes: Iterable[Candidate], board: Board, goal: Goal, available: i
     """For each stage that ``probes`` have shown to be possible, the grids that may fit."""
     for probe in (p for p in probes if p.bound <= available):
         cuts = Cuts(probe.graph)
-        for kind in GRIDS:
-            plans = (_regridded(probe, grid) for grid in kind)
+        for kind in CELLS:
+            plans = (_regridded(probe, grid, step) for grid, step in kind)
             found = (_fitting(probe.graph, board, plan, available, cuts) for plan in plans)
             some = (candidates for candidates in found if candidates)
             for candidates in islice(some, ENOUGH if goal.least == "cycles" else None):
                 yield from candidates
 
 
-def _regridded(probe: Candidate, grid: Pair) -> Plan:
-    """The plan of a probe with another grid."""
+def _regridded(probe: Candidate, grid: Pair, step: int) -> Plan:
+    """The plan of a probe with other cells."""
     assert probe.plan is not None
-    return Plan((replace(probe.plan.stages[0], grid=grid),))
+    return Plan((replace(probe.plan.stages[0], grid=grid, step=step),))
 
 
 def _fitting(graph: Graph, board: Board, plan: Plan, available: int, cuts: Cuts) -> list[Candidate]:
@@ -173,8 +179,9 @@ def _probes(graph: Graph, board: Board) -> list[Candidate]:
         ops = members(graph, Stage(op.output)) if len(out.shape) == 4 else None
         if ops is None or stuck.intersection(o.name for o in ops):
             continue
-        grid = min(GRIDS[1][-1][0], out.hw[0]), min(GRIDS[1][-1][1], out.hw[1])
-        found += _candidates(graph, board, Plan((Stage(op.output, None, grid, 0),)), probe=True)[-1:]
+        (rows, columns), step = FINEST
+        grid = min(rows, out.hw[0]), min(columns, out.hw[1])
+        found += _candidates(graph, board, Plan((Stage(op.output, None, grid, step),)), probe=True)[-1:]
     return sorted(found, key=lambda c: c.bound)[:CUTS]
 
 

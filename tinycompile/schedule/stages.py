@@ -6,6 +6,7 @@ rows are computed is told in ``rows``; a plan is some stages, and all other ops 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycompile.ir import Graph, Op, Pair
@@ -88,7 +89,14 @@ def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None, *, probe: bool =
             return None
         inside |= names
         last[ops[-1].name] = Run(ops, rows)
-    return tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
+    runs = tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
+    return None if pushed is not None and _read_again(graph, runs, pushed) else runs
+
+
+def _read_again(graph: Graph, runs: Sequence[Run], pushed: str) -> bool:
+    """Whether a pushed input is needed outside its stage, where it never exists."""
+    read = {name for run in runs if not run.ops[0].alias for name in run.reads(graph)} | set(graph.outputs)
+    return bool(read & {pushed, *graph.inputs})
 
 
 def _pushed(graph: Graph, plan: Plan) -> str | None:
