@@ -147,7 +147,7 @@ def test_rings_hold_what_is_still_needed() -> None:
     rows = rows_of(graph, graph.ops)
     assert rows is not None
     (cell,) = rows.cells
-    assert cell.slots == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
+    assert {name: place.slots for name, place in cell.places.items()} == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
     assert [number for _, index, number in rows.calls if index == 4] == list(range(6))
 
 
@@ -159,7 +159,8 @@ def test_a_ring_shorter_by_a_row_is_wrong(toy_kernels: None) -> None:
         rows = runs[0].rows
         assert rows is not None
         (cell,) = rows.cells
-        cell = replace(cell, slots={**cell.slots, name: cell.slots[name] - 1})
+        place = replace(cell.places[name], slots=cell.places[name].slots - 1)
+        cell = replace(cell, places={**cell.places, name: place})
         short = replace(rows, cells=(cell,))
         with pytest.raises(Mismatch):
             agree(placed(graph, replace(runs[0], rows=short)))

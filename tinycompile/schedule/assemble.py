@@ -11,6 +11,7 @@ from tinycompile.schedule.place import Placement, Problem
 from tinycompile.schedule.program import Arrival, Call, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Arrive, Cell, Rows
 from tinycompile.schedule.stages import Run
+from tinycompile.schedule.timeline import Place
 
 
 def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement) -> Program:
@@ -44,12 +45,14 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
 
 
-def ring_view(tensor: Tensor, offset: int, slots: int, held: Window, window: Window) -> View:
-    """The same in a ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
+def ring_view(tensor: Tensor, offset: int, place: Place, held: Window, window: Window) -> View:
+    """The same where rows have a ``place`` in the buffer at an offset."""
     pixel = tensor.channels * tensor.dtype.size
-    pitch, slot = held.width * pixel, window.top % slots
-    start = offset + slot * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch, slot, slots)
+    slot = (window.top * place.scale + place.shift) % place.slots
+    start = offset + slot * place.pitch + place.offset + (window.left - held.left) * pixel
+    shape = 1, window.height, window.width, tensor.channels
+    ring = (slot, place.slots) if place.ring else (0, 0)
+    return View(tensor.name, start, shape, place.pitch, *ring)
 
 
 class _Frame:
@@ -104,7 +107,4 @@ class _Frame:
         tensor = self.graph.tensors[name]
         if name not in rows.buffers:
             return part_view(tensor, self.offsets[self.roots[name]], Window.whole(tensor.hw), window)
-        held, offset = cell.held[name], self.offsets[rows.buffers[name]]
-        if cell.is_ring(name):
-            return ring_view(tensor, offset, cell.slots[name], held, window)
-        return part_view(tensor, offset, held, window)
+        return ring_view(tensor, self.offsets[rows.buffers[name]], cell.places[name], cell.held[name], window)

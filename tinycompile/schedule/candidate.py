@@ -13,7 +13,7 @@ from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.check import check
-from tinycompile.schedule.liveness import Kernels, problem, pushed_rows, roots, tasks, without
+from tinycompile.schedule.liveness import Kernels, in_place, problem, pushed_rows, roots, tasks, without
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.program import Program
@@ -67,7 +67,8 @@ class Candidate:
 
 
 def variants(graph: Graph, runs: Sequence[Run], board: Board, plan: Plan | None = None) -> list[Candidate]:
-    """These runs with the fastest kernels, and, where they differ, with those that need the least scratch.
+    """These runs with the fastest kernels, and, where they differ, with those that need the least scratch; each with
+    rings side by side, and, where that may be better, in place.
 
     None at all where an op of a stage has no kernel for windows. Raises UnsupportedOp, naming all of them,
     where ops have no kernel on the board's core.
@@ -83,7 +84,12 @@ def variants(graph: Graph, runs: Sequence[Run], board: Board, plan: Plan | None 
     if not all(rows.values()):
         return []
     chosen = [{op.name: _first(rows[op.name], prefer, op, graph, board) for op in ops} for prefer in (fastest, leanest)]
-    return [_candidate(graph, runs, kernels, board, plan) for kernels in chosen[: 1 + (chosen[0] != chosen[1])]]
+    found = []
+    for kernels in chosen[: 1 + (chosen[0] != chosen[1])]:
+        placed = [in_place(graph, run, kernels) for run in runs]
+        better = any(one is not other for one, other in zip(placed, runs, strict=True))
+        found += [_candidate(graph, way, kernels, board, plan) for way in (runs, placed)[: 1 + better]]
+    return found
 
 
 def folding(graph: Graph, board: Board) -> Kernels:

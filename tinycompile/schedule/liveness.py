@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.in_place import InPlace
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
 from tinycompile.schedule.rows import Rows, state_name
@@ -200,6 +201,22 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
         known = found.get(name, 0)
         found[name] = None if lag is None or known is None else max(known, lag, 0)
     return {name: lag for name, lag in found.items() if lag is not None}
+
+
+def in_place(graph: Graph, run: Run, kernels: Kernels) -> Run:
+    """The run with rings in which ops work in place where that saves bytes."""
+    if run.rows is None or run.rows.step != 1:
+        return run
+    lags = {op.name: _row_lag(run.rows, op, kernels[op.name]) for op in run.ops}
+    best = InPlace(graph, run.rows, kernels, lags).best()
+    return run if best is run.rows else replace(run, rows=best)
+
+
+def _row_lag(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
+    """The lags that hold for all calls of an op in a stage."""
+    own = {name: name for name in op.inputs}
+    found = [_lags(kind.op, kind.io, kernel, own) for kind in rows.kinds(op)]
+    return {name: max(lags[name] for lags in found) for name in found[0] if all(name in lags for lags in found)}
 
 
 def _cell_lags(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
