@@ -92,6 +92,19 @@ def test_random_networks_equal_the_reference(seed: int, tiles: bool) -> None:
     compare(reference(graph, inputs), arena(program, inputs), names=("reference", "arena"))
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 1 << 30), step=st.integers(0, 3))
+def test_a_pushed_input_equals_the_reference(seed: int, step: int) -> None:
+    net, graph = wild(seed)
+    ends = [op.output for op in graph.ops]
+    plans = (Plan((Stage(end, step=step),), pushed=True) for end in reversed(ends))
+    plan = next((plan for plan in plans if planned(graph, plan) is not None), None)
+    assume(plan is not None)
+    program = schedule(graph, LARGE, Goal(plan=plan))
+    inputs = net.image()
+    compare(reference(graph, inputs), arena(program, inputs), names=("reference", "arena"))
+
+
 @pytest.mark.parametrize("tiles", [False, True])
 def test_random_networks_equal_the_reference_on_the_host(tmp_path: Path, tiles: bool) -> None:
     programs: list[tuple[Network, Program]] = []
@@ -134,7 +147,7 @@ def test_rings_hold_what_is_still_needed() -> None:
     rows = rows_of(graph, graph.ops)
     assert rows is not None
     (cell,) = rows.cells
-    assert cell.slots == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
+    assert {name: place.slots for name, place in cell.places.items()} == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
     assert [number for _, index, number in rows.calls if index == 4] == list(range(6))
 
 
@@ -146,7 +159,8 @@ def test_a_ring_shorter_by_a_row_is_wrong(toy_kernels: None) -> None:
         rows = runs[0].rows
         assert rows is not None
         (cell,) = rows.cells
-        cell = replace(cell, slots={**cell.slots, name: cell.slots[name] - 1})
+        place = replace(cell.places[name], slots=cell.places[name].slots - 1)
+        cell = replace(cell, places={**cell.places, name: place})
         short = replace(rows, cells=(cell,))
         with pytest.raises(Mismatch):
             agree(placed(graph, replace(runs[0], rows=short)))
@@ -222,3 +236,20 @@ def test_a_stream_prints_its_rings() -> None:
     assert "stream of " in str(program)
     assert "of 3 slots" in str(program)
     assert program.memory_map().count("\n") > len(program.steps)
+
+
+def test_columns_are_cut_where_rows_are_too_wide() -> None:
+    net = Network((1, 12, 200, 2))
+    x = net.conv(net.conv(net.conv("image", 8, 3), 8, 3, depthwise=True), 2)
+    graph = net.classify(net.conv(x, 4, 3, 2), 3)
+    rows = schedule(graph, LARGE, Goal(plan=Plan((Stage(graph.ops[3].output),))))
+    tiles = schedule(graph, LARGE, Goal(plan=Plan((Stage(graph.ops[3].output, grid=(1, 4)),))))
+    assert tiles.arena_bytes < rows.arena_bytes
+    ring = next(call.output for call in tiles.unrolled() if call.output.slots)
+    assert ring.pitch < 200 * 8 / 3
+    inputs = net.image()
+    compare(reference(graph, inputs), arena(tiles, inputs), names=("reference", "arena"))
+    assert "stream of " in str(tiles)
+    assert " in 1x4 cells, 1 row a call" in str(tiles)
+    chosen = schedule(graph, LARGE, Goal(ram=tiles.arena_bytes))
+    assert chosen.arena_bytes <= tiles.arena_bytes

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tinycompile.ir import Graph, Op, Tensor, Window
-from tinycompile.schedule.liveness import POSITION, Kernels, pushed_rows, roots, scratch_name
+from tinycompile.schedule.liveness import POSITION, Kernels, pushed_run, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
 from tinycompile.schedule.program import Arrival, Bank, Call, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Arrive, Cell, Rows
 from tinycompile.schedule.stages import Run
+from tinycompile.schedule.timeline import Place
 
 
 def assemble(
@@ -24,7 +25,7 @@ def assemble(
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
-    pushed = pushed_rows(runs)
+    pushed = pushed_run(runs)
     return Program(
         graph,
         tuple(frame.step(run) for run in runs if not run.ops[0].alias),
@@ -53,13 +54,14 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     return View(tensor.name, start, shape, pitch, top=window.top, left=window.left)
 
 
-def ring_view(tensor: Tensor, offset: int, slots: int, held: Window, window: Window) -> View:
-    """The same in a ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
+def ring_view(tensor: Tensor, offset: int, place: Place, held: Window, window: Window) -> View:
+    """The same where rows have a ``place`` in the buffer at an offset."""
     pixel = tensor.channels * tensor.dtype.size
-    pitch, slot = held.width * pixel, window.top % slots
-    start = offset + slot * pitch + (window.left - held.left) * pixel
-    shape = (1, window.height, window.width, tensor.channels)
-    return View(tensor.name, start, shape, pitch, slot, slots, window.top, window.left)
+    slot = (window.top * place.scale + place.shift) % place.slots
+    start = offset + slot * place.pitch + place.offset + (window.left - held.left) * pixel
+    shape = 1, window.height, window.width, tensor.channels
+    ring = (slot, place.slots) if place.ring else (0, 0)
+    return View(tensor.name, start, shape, place.pitch, *ring, window.top, window.left)
 
 
 class _Frame:
@@ -82,11 +84,11 @@ class _Frame:
         inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
         return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.scratch(op, run))
 
-    def pushed(self, name: str, rows: Rows) -> View:
+    def pushed(self, name: str, run: Run) -> View:
         """All rows of a pushed input, in its ring."""
-        assert rows.arrives is not None
-        (cell,) = rows.cells
-        ring = self.rows(rows, cell, rows.arrives, cell.held[rows.arrives])
+        assert run.rows is not None and run.rows.arrives is not None
+        (cell,) = run.rows.cells
+        ring = self.rows(run, cell, run.rows.arrives, cell.held[run.rows.arrives])
         return replace(ring, tensor=name)
 
     def event(self, run: Run, rows: Rows, number: int, index: int, call: int) -> Call | Arrival:
@@ -94,10 +96,10 @@ class _Frame:
         cell = rows.cells[number]
         part = cell.parts[index]
         op = part.cuts[call].op
-        output = self.rows(rows, cell, part.op.output, part.outs[call])
+        output = self.rows(run, cell, part.op.output, part.outs[call])
         if isinstance(op, Arrive):
             return Arrival(output)
-        inputs = tuple(self.rows(rows, cell, name, window) for name, window in part.reads[call])
+        inputs = tuple(self.rows(run, cell, name, window) for name, window in part.reads[call])
         kernel = self.kernels[op.name]
         scratch = self.scratch(part.op, run) if kernel.scratch(op, part.call_io(call)) else None
         taken = Part(call == 0, call == len(part.cuts) - 1) if part.folds else None
@@ -107,14 +109,12 @@ class _Frame:
         """The offset of an op's scratch, if it has any."""
         return self.offsets.get(scratch_name(op, run))
 
-    def rows(self, rows: Rows, cell: Cell, name: str, window: Window | None) -> View:
+    def rows(self, run: Run, cell: Cell, name: str, window: Window | None) -> View:
         """A window of a tensor: in its ring or patch inside the stage, in the whole tensor outside."""
         if window is None:
             return self.view(name)
         tensor = self.graph.tensors[name]
-        if name not in rows.buffers:
+        buffers = run.rows.buffers if run.rows is not None else {}
+        if name not in buffers:
             return part_view(tensor, self.offsets[self.roots[name]], Window.whole(tensor.hw), window)
-        held, offset = cell.held[name], self.offsets[rows.buffers[name]]
-        if cell.is_ring(name):
-            return ring_view(tensor, offset, cell.slots[name], held, window)
-        return part_view(tensor, offset, held, window)
+        return ring_view(tensor, self.offsets[run.buffer(buffers[name])], cell.places[name], cell.held[name], window)

@@ -11,7 +11,7 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.banks import Layout, Memory, Room, arrange, heat
 from tinycompile.schedule.check import check, check_banks
-from tinycompile.schedule.liveness import Kernels, problem, pushed_rows, roots, tasks, without
+from tinycompile.schedule.liveness import Kernels, in_place, problem, pushed_run, roots, tasks, without
 from tinycompile.schedule.order import best_order
 from tinycompile.schedule.place import Placement, Problem, lower_bound, solve
 from tinycompile.schedule.prices import Prices
@@ -65,7 +65,7 @@ class Candidate:
 
     def _height_without_inputs(self) -> int:
         """The arena if the application kept the inputs elsewhere."""
-        if pushed_rows(self.runs) is not None:
+        if pushed_run(self.runs) is not None:
             return self.placement.height
         owner = roots(self.graph)
         inputs = {owner[name] for name in self.graph.inputs} - {owner[name] for name in self.graph.outputs}
@@ -81,14 +81,18 @@ class Candidate:
 
 
 def variants(graph: Graph, runs: Sequence[Run], prices: Prices) -> list[Candidate]:
-    """These runs in the order with the lowest peak, with the fastest kernels, and with others that take less scratch.
+    """These runs in the order with the lowest peak, with the fastest kernels, and with others that take less scratch;
+    each with rings side by side, and, where that may be better, in place.
 
     None at all where an op of a stage has no kernel for windows.
     """
-    return [
-        Candidate(graph, arranged(graph, runs, choice.kernels), choice.kernels, choice.cycles)
-        for choice in prices.choices([run for run in runs if not run.ops[0].alias])
-    ]
+    found = []
+    for choice in prices.choices([run for run in runs if not run.ops[0].alias]):
+        placed = tuple(in_place(graph, run, choice.kernels) for run in runs)
+        better = any(one is not other for one, other in zip(placed, runs, strict=True))
+        for way in (runs, placed)[: 1 + better]:
+            found.append(Candidate(graph, arranged(graph, way, choice.kernels), choice.kernels, choice.cycles))
+    return found
 
 
 def arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:
@@ -96,7 +100,7 @@ def arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, 
     owner = roots(graph)
     work, sizes = tasks(graph, runs, kernels)
     given, kept = ([owner[n] for n in names] for names in (graph.inputs, graph.outputs))
-    found = best_order(work, sizes, given if pushed_rows(runs) is None else (), kept)
+    found = best_order(work, sizes, given if pushed_run(runs) is None else (), kept)
     by_output = {run.output: run for run in runs}
     aliases = [run for run in runs if run.ops[0].alias]
     ordered: list[Run] = []

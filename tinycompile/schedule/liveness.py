@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from tinycompile.backends import Kernel
 from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.in_place import InPlace
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
 from tinycompile.schedule.rows import Rows, state_name
@@ -84,15 +85,15 @@ def steps(run: Run) -> int:
     return 0 if run.ops[0].alias else 1
 
 
-def pushed_rows(runs: Sequence[Run]) -> Rows | None:
+def pushed_run(runs: Sequence[Run]) -> Run | None:
     """The stage that the rows of the input are pushed into; None where the input is resident."""
-    return next((run.rows for run in runs if run.rows is not None and run.rows.arrives), None)
+    return next((run for run in runs if run.rows is not None and run.rows.arrives), None)
 
 
 def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Task], dict[str, int]]:
     """The runs as tasks for ``order``, aliases left out, and the sizes of the buffers between them."""
     owner = roots(graph)
-    given = graph.inputs if pushed_rows(runs) is None else ()
+    given = graph.inputs if pushed_run(runs) is None else ()
     sizes = {name: graph.tensors[name].nbytes for name in dict.fromkeys(owner[n] for n in given)}
     found = []
     for run in runs:
@@ -124,7 +125,7 @@ def _buffers(uses: Iterable[Use]) -> tuple[Buffer, ...]:
 def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
     owner = roots(graph)
     step = 0
-    pushed = pushed_rows(runs)
+    pushed = pushed_run(runs)
     for name in graph.inputs if pushed is None else ():
         yield Use(owner[name], graph.tensors[name].nbytes, -1)
     for run in runs:
@@ -147,7 +148,7 @@ def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator
     if run.rows is not None:
         for name, size in run.rows.ring_bytes.items():
             for end in run.rows.ends.get(name, (0,)):
-                yield Use(name, size, step + end)
+                yield Use(run.buffer(name), size, step + end)
     for index, op in enumerate(run.ops):
         scratch = scratch_bytes(graph, run, op, kernels[op.name])
         if scratch:
@@ -168,7 +169,7 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
             continue
         if run.rows is not None and run.rows.step:
             for (below, above), lag in _row_lags(run.rows, owner).items():
-                yield Overlap(below, above, lag), step
+                yield Overlap(run.buffer(below), above, lag), step
         elif run.rows is not None:
             for index, op in enumerate(run.ops):
                 for above, lag in _cell_lags(run.rows, op, kernels[op.name]).items():
@@ -202,6 +203,22 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
     return {name: lag for name, lag in found.items() if lag is not None}
 
 
+def in_place(graph: Graph, run: Run, kernels: Kernels) -> Run:
+    """The run with rings in which ops work in place where that saves bytes."""
+    if run.rows is None or run.rows.step != 1:
+        return run
+    lags = {op.name: _row_lag(run.rows, op, kernels[op.name]) for op in run.ops}
+    best = InPlace(graph, run.rows, kernels, lags).best()
+    return run if best is run.rows else replace(run, rows=best)
+
+
+def _row_lag(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
+    """The lags that hold for all calls of an op in a stage."""
+    own = {name: name for name in op.inputs}
+    found = [_lags(kind.op, kind.io, kernel, own) for kind in rows.kinds(op)]
+    return {name: max(lags[name] for lags in found) for name in found[0] if all(name in lags for lags in found)}
+
+
 def _cell_lags(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
     """The same for an op that makes a whole cell at once, from others; windows that skip bytes stay apart."""
     parts = rows.of[op.name]
@@ -211,6 +228,7 @@ def _cell_lags(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
     for cell, part in zip(rows.cells, parts, strict=True):
         io = part.call_io(0)
         lags = _lags(part.cuts[0].op, io, kernel, {name: name for name in op.inputs})
-        dense = {n for n in lags if n in rows.buffers and all(w == cell.held[n] for m, w in part.reads[0] if m == n)}
+        made = (n for n in lags if n in rows.buffers and n != rows.arrives)
+        dense = {n for n in made if all(w == cell.held[n] for m, w in part.reads[0] if m == n)}
         found.append({name: lags[name] for name in dense})
     return {name: max(lags[name] for lags in found) for name in found[0] if all(name in lags for lags in found)}

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph, Op
-from tinycompile.schedule.liveness import Kernels, problem, roots
+from tinycompile.schedule.liveness import Kernels, in_place, problem, roots
 from tinycompile.schedule.place import Problem, lower_bound, solve
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import arriving
@@ -47,6 +47,8 @@ class Segment:
     more: int
     """Bytes that the arena holds besides."""
     proved: bool = False
+    squeezed: bool = False
+    """Whether it has been tried how ops may work in place in its stages."""
 
     def __post_init__(self) -> None:
         self.bytes = lower_bound(self.problem) + self.more
@@ -129,6 +131,18 @@ class Paths:
             for segment in self._leanest():
                 if segment.bytes >= least:
                     self._tile_around(segment, least)
+            found = self.least(least)
+            if found == least:
+                return
+            least = found
+
+    def squeeze(self) -> None:
+        """Let ops work in place in the stages that take most, as long as that helps."""
+        least = self.least(_NO_LIMIT)
+        while least < _NO_LIMIT:
+            for segment in self._leanest():
+                if segment.bytes >= least and any(run.rows for run in segment.runs):
+                    self._in_place(segment)
             found = self.least(least)
             if found == least:
                 return
@@ -242,6 +256,18 @@ class Paths:
             more = POSITION_BYTES if self.pushed and not any(r.arrives for r in _rows(runs)) else 0
             begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
             self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, what, more))
+
+    def _in_place(self, segment: Segment) -> None:
+        """Add the segment with ops that work in place, if it takes less so."""
+        if segment.squeezed:
+            return
+        segment.squeezed = True
+        runs = tuple(in_place(self.graph, run, segment.kernels) for run in segment.runs)
+        start = max(segment.start, self._starts.start) if self.pushed else segment.start
+        what = self._problem(start, segment.stop, [run for run in runs if not run.ops[0].alias], segment.kernels)
+        found = replace(segment, runs=runs, problem=what, proved=False, squeezed=True)
+        if found.bytes < segment.bytes:
+            self.segments.append(found)
 
     def _problem(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> Problem:
         """What a segment has to place, with all that waits meanwhile."""

@@ -11,7 +11,8 @@ from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.liveness import Kernels, scratch_bytes
-from tinycompile.schedule.rows import RowOp, Rows
+from tinycompile.schedule.parts import RowOp
+from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Run
 
 

@@ -52,6 +52,13 @@ class Run:
 
     ops: tuple[Op, ...]
     rows: Rows | None = None
+    sweep: str = ""
+    """Where a stage goes over its image again: what tells its buffers from those of its other sweeps."""
+
+    def buffer(self, name: str) -> str:
+        """The name among all buffers of one inside the stage; other names as they are."""
+        inside = self.sweep and self.rows is not None and name in self.rows.ring_bytes
+        return f"{name} for {self.sweep}" if inside else name
 
     @property
     def output(self) -> str:

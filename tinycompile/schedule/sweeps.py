@@ -7,11 +7,10 @@ forgets the rows, and the next one makes them again. ``sweeps`` is the second wa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from tinycompile.ir import Graph, Op
-from tinycompile.schedule.rows import Cuts, Rows, rows_of
+from tinycompile.schedule.rows import Cuts, rows_of
 from tinycompile.schedule.stages import Run
 
 
@@ -39,7 +38,7 @@ def sweeps(graph: Graph, ops: Sequence[Op], cuts: Cuts) -> tuple[Run, ...] | Non
         rows = rows_of(graph, wanted, cuts)
         if rows is None:
             return None
-        runs.append(Run(tuple(wanted), rows=rows if head is ops[-1] else _renamed(rows, head.output)))
+        runs.append(Run(tuple(wanted), rows, "" if head is ops[-1] else head.output))
     return tuple(runs)
 
 
@@ -66,13 +65,3 @@ def _before(head: Op, ops: Sequence[Op], known: set[str]) -> list[Op]:
             found.append(op)
             needed.update(op.inputs)
     return found[::-1]
-
-
-def _renamed(rows: Rows, sweep: str) -> Rows:
-    """The rows with rings of their own: the same tensors have others in the next sweep."""
-    names: Mapping[str, str] = {buffer: f"{buffer} for {sweep}" for buffer in rows.buffers.values()}
-    return replace(
-        rows,
-        buffers={tensor: names[buffer] for tensor, buffer in rows.buffers.items()},
-        lags={(names.get(below, below), above): lag for (below, above), lag in rows.lags.items()},
-    )
