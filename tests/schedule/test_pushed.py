@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.equality import TAIL, build
+from tests.equality import TAIL, build, compiler
 from tests.schedule import toys
 from tests.schedule.networks import Network, mobile, wild
+from tinycompile.codegen import render
 from tinycompile.errors import UsageError
-from tinycompile.ir import Graph
+from tinycompile.ir import DType, Graph
 from tinycompile.schedule import Goal, Program, Streams, schedule
-from tinycompile.schedule.program import Arrival
-from tinycompile.schedule.pushed import pushed
+from tinycompile.schedule.program import Arrival, View
+from tinycompile.schedule.pushed import Pushed, pushed
 from tinycompile.simulate import Host, PushedHost, arena, compare, reference
 
 LARGE = toys.board(1 << 20)
@@ -135,3 +139,35 @@ def test_a_library_that_was_not_started_says_so(programs: list[tuple[Network, Pr
         assert host.push(row[None]) == 4 and host.push_in_place(row) == 4
     host.start()
     assert host.push_in_place(row) == 3
+
+
+def test_an_arena_that_is_none_is_refused(programs: list[tuple[Network, Program]], library: Path) -> None:
+    loaded = ctypes.CDLL(str(library))
+    loaded.case0_next_row.restype = ctypes.c_void_p
+    for wrong in (None, ctypes.c_void_p(4100)):
+        assert loaded.case0_start(wrong) == 1 and loaded.case0_push_rows(wrong, None, 1) == 1
+        assert loaded.case0_run(wrong, None, None) == 1 and loaded.case0_next_row(wrong) is None
+    size = programs[0][1].arena_bytes + TAIL
+    memory = np.zeros(size + 16, np.uint8)
+    at = ctypes.c_void_p(memory.ctypes.data + -memory.ctypes.data % 16)
+    assert loaded.case0_run(at, None, None) == 5
+
+
+def test_a_write_outside_is_noticed_with_the_next_row(programs: list[tuple[Network, Program]], tmp_path: Path) -> None:
+    _, program = programs[-1]
+    harmed = render(program, name="harmed", checked=True)
+    text = harmed.files["harmed.c"]
+    wild = text.replace("count--;", f"count--; arena[{program.arena_bytes + TAIL - 1}] = 0;")
+    assert wild != text
+    replace(harmed, files={**harmed.files, "harmed.c": wild}).write(tmp_path)
+    files = [str(tmp_path / name) for name in ("harmed.c", "harmed_weights.c")]
+    library = tmp_path / "harmed.so"
+    subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(library), *files], check=True)
+    host = PushedHost(library, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
+    assert host.push_in_place(np.zeros(host.row_bytes, np.uint8)) == 2
+
+
+def test_rows_of_wide_elements_are_counted_in_elements() -> None:
+    facts = Pushed(View("x", 64, (1, 9, 4, 3), 24, 0, 5), DType.INT16, 0)
+    assert (facts.rows, facts.row_bytes, facts.row_elements, facts.ring_bytes) == (9, 24, 12, 120)
+    assert facts.slot(Arrival(View("x", 64 + 3 * 24, (1, 1, 4, 3), 24, 3, 5))) == 3

@@ -243,7 +243,8 @@ class Program:
         proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
         lines = [f"program {self.graph.name}: arena {self.arena_bytes:,} bytes ({proof})"]
         lines += [f"  bank   {b.region}: {b.size:,} bytes @{b.start}" for b in self.banks if not self._is_plain]
-        lines += [f"  input  {_place(view)}" for view in self.inputs]
+        pushed = "" if self.position is None else f", pushed row by row; position @{self.position}"
+        lines += [f"  input  {_place(view)}{pushed}" for view in self.inputs]
         for step in self.steps:
             if isinstance(step, Call):
                 lines.append(f"  {_line(step)}")
