@@ -14,7 +14,7 @@ from tinycompile.boards import load_board
 from tinycompile.codegen import Sources, render
 from tinycompile.deploy import Console, build_firmware
 from tinycompile.ir import Array
-from tinycompile.schedule import Goal, Program, Streams, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
 from tinycompile.schedule.pushed import pushed
 from tinycompile.simulate import compare, reference
 from tinycompile.simulate.emulator import emulate
@@ -26,7 +26,7 @@ def streamed() -> tuple[Network, Program, Sources]:
     """A small MobileNet, streamed to its last image."""
     net, graph = mobile()
     last = next(op.output for op in reversed(graph.ops) if len(graph.tensors[op.output].shape) == 4)
-    program = schedule(graph, load_board("stm32l4r5"), Goal(stage=Streams(((None, last),), pushed=True)))
+    program = schedule(graph, load_board("stm32l4r5"), Goal(plan=Plan((Stage(last),), pushed=True)))
     return net, program, render(program, name="net")
 
 

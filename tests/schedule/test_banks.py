@@ -17,7 +17,7 @@ from tests.schedule.networks import Network, mobile, wild
 from tests.schedule.test_place import possible, problems
 from tinycompile.boards import Board, load_board
 from tinycompile.errors import DoesNotFit, InternalError
-from tinycompile.schedule import RESERVED, Bank, Goal, Program, Stream, Streams, schedule
+from tinycompile.schedule import RESERVED, Bank, Goal, Plan, Program, Stage, Stream, schedule
 from tinycompile.schedule.banks import Layout, Memory, Room, arrange, spread
 from tinycompile.schedule.check import bank_faults, check, check_banks
 from tinycompile.schedule.place import Buffer, Overlap, Placement, Problem, solve
@@ -167,8 +167,8 @@ def split() -> list[tuple[Network, Program]]:
     net, graph = mobile()
     (*_, last) = (op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4)
     for pushed in (False, True):
-        stage = Streams(((None, last),), pushed=pushed)
-        found.append((net, schedule(graph, board(1024, 4096, 2048), Goal(stage=stage))))
+        plan = Plan((Stage(last),), pushed=pushed)
+        found.append((net, schedule(graph, board(1024, 4096, 2048), Goal(plan=plan))))
     return found
 
 
@@ -207,7 +207,7 @@ def test_a_kernel_that_leaves_its_bank_is_noticed(tmp_path: Path) -> None:
 def test_hot_rings_lie_in_the_nearest_bank() -> None:
     _, graph = mobile(64, 8, 4)
     images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
-    program = schedule(graph, board(16 * 1024, 64 * 1024, 1024), Goal(stage=Streams(((None, images[9]),))))
+    program = schedule(graph, board(16 * 1024, 64 * 1024, 1024), Goal(plan=Plan((Stage(images[9]),))))
     (stream,) = (step for step in program.steps if isinstance(step, Stream))
     rings = {call.output.tensor: call.output for call in stream.calls if call.output.slots}
     assert len(rings) >= 4 and len(program.banks) > 1

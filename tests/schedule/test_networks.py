@@ -9,7 +9,7 @@ import pytest
 from tests.equality import TAIL, build
 from tests.schedule import toys
 from tests.schedule.networks import mobile
-from tinycompile.schedule import Goal, Loop, Program, Stage, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, Stream, schedule
 from tinycompile.simulate import Host, arena, compare, reference
 
 
@@ -20,9 +20,9 @@ def variants() -> list[Program]:
     goals = [
         Goal(),
         Goal(least="sram"),
-        Goal(stage=Stage(images[4], (3, 1))),
-        Goal(stage=Stage(images[7], (3, 2))),
-        Goal(stage=Stage(images[7], (2, 2), since=images[4])),
+        Goal(plan=Plan((Stage(images[4], None, (3, 1), 0),))),
+        Goal(plan=Plan((Stage(images[7], None, (3, 2), 0),))),
+        Goal(plan=Plan((Stage(images[7], images[4], (2, 2), 0),))),
     ]
     return [schedule(graph, board, goal) for goal in goals]
 
@@ -42,9 +42,9 @@ def test_every_plan_computes_the_same_on_the_host(tmp_path: Path) -> None:
 
 def test_patches_take_less_memory_and_more_cycles() -> None:
     layers, least, *staged = variants()
-    assert not any(isinstance(step, Loop) for step in layers.steps)
+    assert not any(isinstance(step, Stream) for step in layers.steps)
     assert least.arena_bytes < layers.arena_bytes
-    assert all(any(isinstance(step, Loop) for step in p.steps) for p in staged)
+    assert all(any(isinstance(step, Stream) for step in p.steps) for p in staged)
     assert len(list(staged[1].unrolled())) > len(list(layers.unrolled()))
 
 

@@ -18,7 +18,7 @@ from tests.schedule.networks import Network, mobile, wild
 from tinycompile.codegen import render
 from tinycompile.errors import UsageError
 from tinycompile.ir import DType, Graph
-from tinycompile.schedule import Goal, Program, Streams, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
 from tinycompile.schedule.program import Arrival, View
 from tinycompile.schedule.pushed import Pushed, pushed
 from tinycompile.simulate import Host, PushedHost, arena, compare, reference
@@ -30,7 +30,7 @@ def streamed(graph: Graph, rng: np.random.Generator) -> Program | None:
     """A program that the rows of the input are pushed into, as far as some op; None where no op will do."""
     for op in rng.permutation(np.array(graph.ops, dtype=object)):
         try:
-            return schedule(graph, LARGE, Goal(stage=Streams(((None, op.output),), pushed=True)))
+            return schedule(graph, LARGE, Goal(plan=Plan((Stage(op.output),), pushed=True)))
         except UsageError:
             continue
     return None
@@ -47,7 +47,7 @@ def programs() -> list[tuple[Network, Program]]:
             found.append((net, program))
     net, graph = mobile()
     (*_, last) = (op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4)
-    found.append((net, schedule(graph, LARGE, Goal(stage=Streams(((None, last),), pushed=True)))))
+    found.append((net, schedule(graph, LARGE, Goal(plan=Plan((Stage(last),), pushed=True)))))
     assert len(found) >= 20
     return found
 

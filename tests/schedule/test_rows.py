@@ -20,12 +20,12 @@ from tinycompile.codegen import render
 from tinycompile.errors import Mismatch, UsageError
 from tinycompile.ir import Graph, Pad
 from tinycompile.ops import Add, AveragePool2D
-from tinycompile.schedule import Goal, Program, Stream, Streams, candidate, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import solve
 from tinycompile.schedule.rows import rows_of
-from tinycompile.schedule.stages import streamed
+from tinycompile.schedule.stages import planned
 from tinycompile.simulate import Host, arena, compare, reference
 
 LARGE = toys.board(1 << 20)
@@ -36,24 +36,27 @@ HALF = {"kernel": (3, 3), "stride": (2, 2), "pad": Pad(1, 1, 1, 1)}
 @pytest.fixture
 def toy_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         yield
 
 
-def cuts(graph: Graph, rng: np.random.Generator) -> Streams | None:
-    """Random stages, one behind the other."""
+def cuts(graph: Graph, rng: np.random.Generator, tiles: bool = False) -> Plan | None:
+    """Random stages, one behind the other; with ``tiles`` in random grids, some rows a call."""
     names = [None, *(op.output for op in graph.ops)]
-    stages: list[tuple[str | None, str]] = []
+    stages: list[Stage] = []
     first = 0
     while first < len(names) - 1:
         stop = int(rng.integers(first + 1, len(names)))
-        found = Streams(((names[first], str(names[stop])),))
-        if streamed(graph, Streams((*stages, *found.stages))) is not None:
-            stages += found.stages
+        stage = Stage(str(names[stop]), names[first])
+        if tiles:
+            grid = int(rng.integers(1, 4)), int(rng.integers(1, 5))
+            stage = replace(stage, grid=grid, step=int(rng.integers(0, 4)))
+        if planned(graph, Plan((*stages, stage))) is not None:
+            stages.append(stage)
             first = stop
         elif rng.random() < 0.3:
             first += 1
-    return Streams(tuple(stages)) if stages else None
+    return Plan(tuple(stages)) if stages else None
 
 
 def agree(program: Program) -> None:
@@ -64,36 +67,39 @@ def agree(program: Program) -> None:
     compare(expected, toys.one_by_one(program, inputs), names=("reference", "one by one"))
 
 
-@settings(max_examples=250, deadline=None)
-@given(toys.graphs(flips=False), st.integers(0, 1 << 20))
-def test_random_streams_equal_the_reference(graph: Graph, seed: int) -> None:
+@pytest.mark.parametrize("tiles", [False, True])
+@settings(max_examples=200, deadline=None)
+@given(graph=toys.graphs(flips=False), seed=st.integers(0, 1 << 20))
+def test_random_streams_equal_the_reference(graph: Graph, seed: int, tiles: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
-        streams = cuts(graph, np.random.default_rng(seed))
-        assume(streams is not None)
-        program = schedule(graph, LARGE, Goal(stage=streams))
+        patch.setattr(prices, "candidates", toys.candidates)
+        plan = cuts(graph, np.random.default_rng(seed), tiles)
+        assume(plan is not None)
+        program = schedule(graph, LARGE, Goal(plan=plan))
     assert any(isinstance(step, Stream) for step in program.steps)
     agree(program)
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.integers(0, 1 << 30))
-def test_random_networks_equal_the_reference(seed: int) -> None:
+@pytest.mark.parametrize("tiles", [False, True])
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 1 << 30))
+def test_random_networks_equal_the_reference(seed: int, tiles: bool) -> None:
     net, graph = wild(seed)
-    streams = cuts(graph, net.rng)
-    assume(streams is not None)
-    program = schedule(graph, LARGE, Goal(stage=streams))
+    plan = cuts(graph, net.rng, tiles)
+    assume(plan is not None)
+    program = schedule(graph, LARGE, Goal(plan=plan))
     inputs = net.image()
     compare(reference(graph, inputs), arena(program, inputs), names=("reference", "arena"))
 
 
-def test_random_networks_equal_the_reference_on_the_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tiles", [False, True])
+def test_random_networks_equal_the_reference_on_the_host(tmp_path: Path, tiles: bool) -> None:
     programs: list[tuple[Network, Program]] = []
     for seed in range(40):
         net, graph = wild(seed)
-        streams = cuts(graph, net.rng)
-        if streams is not None:
-            programs.append((net, schedule(graph, LARGE, Goal(stage=streams))))
+        plan = cuts(graph, net.rng, tiles)
+        if plan is not None:
+            programs.append((net, schedule(graph, LARGE, Goal(plan=plan))))
     assert len(programs) >= 20
     library, runs = build([program for _, program in programs], tmp_path)
     for (net, program), run in zip(programs, runs, strict=True):
@@ -105,8 +111,8 @@ def test_random_networks_equal_the_reference_on_the_host(tmp_path: Path) -> None
 
 def test_each_row_is_made_once_and_none_in_vain() -> None:
     _, graph = mobile()
-    streams = Streams(((None, next(op.output for op in reversed(graph.ops) if isinstance(op, AveragePool2D))),))
-    program = schedule(graph, LARGE, Goal(stage=streams))
+    plan = Plan((Stage(next(op.output for op in reversed(graph.ops) if isinstance(op, AveragePool2D))),))
+    program = schedule(graph, LARGE, Goal(plan=plan))
     (stream,) = (step for step in program.steps if isinstance(step, Stream))
     rows = Counter(call.op.name for call in stream.calls if call.part is None)
     heights = {op.name: graph.tensors[op.output].hw[0] for op in graph.ops if op.name in rows}
@@ -127,25 +133,28 @@ def test_rings_hold_what_is_still_needed() -> None:
     graph = residual()
     rows = rows_of(graph, graph.ops)
     assert rows is not None
-    assert rows.slots == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
-    assert [y for index, y in rows.calls if index == 4] == list(range(6))
+    (cell,) = rows.cells
+    assert cell.slots == {"t0": 3, "t1": 3, "t2": 1, "t3": 3}
+    assert [number for _, index, number in rows.calls if index == 4] == list(range(6))
 
 
 def test_a_ring_shorter_by_a_row_is_wrong(toy_kernels: None) -> None:
     graph = residual()
     for name in ("t0", "t1", "t3"):
-        runs = streamed(graph, Streams(((None, "t4"),)))
+        runs = planned(graph, Plan((Stage("t4"),)))
         assert runs is not None
         rows = runs[0].rows
         assert rows is not None
-        short = replace(rows, slots={**rows.slots, name: rows.slots[name] - 1})
+        (cell,) = rows.cells
+        cell = replace(cell, slots={**cell.slots, name: cell.slots[name] - 1})
+        short = replace(rows, cells=(cell,))
         with pytest.raises(Mismatch):
             agree(placed(graph, replace(runs[0], rows=short)))
 
 
 def test_a_lag_less_than_planned_is_wrong(toy_kernels: None) -> None:
     graph = residual()
-    runs = streamed(graph, Streams(((None, "t4"),)))
+    runs = planned(graph, Plan((Stage("t4"),)))
     assert runs is not None
     rows = runs[0].rows
     assert rows is not None
@@ -165,7 +174,7 @@ def placed(graph: Graph, run: object) -> Program:
 def test_rings_reach_into_the_rows_of_the_input_that_are_done() -> None:
     _, graph = mobile(64)
     images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
-    program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+    program = schedule(graph, LARGE, Goal(plan=Plan((Stage(images[-1]),))))
     (span,) = (s for s in program.spans if s.name == "image")
     inside = [s for s in program.spans if s.start == 0 and s.offset < span.offset + span.size]
     assert len([s for s in inside if s.offset + s.size > span.offset]) > 2
@@ -190,9 +199,9 @@ def test_stages_that_cannot_be_streamed_are_refused() -> None:
     a = net.conv("image", 4, 3)
     b = net.conv(a, 4, 3)
     graph = net.classify(net.add(Add, a, b), 2)
-    for streams in (Streams(((None, b),)), Streams(((None, graph.outputs[0]),)), Streams(((None, "nothing"),))):
-        with pytest.raises(UsageError, match="in rows"):
-            schedule(graph, LARGE, Goal(stage=streams))
+    for plan in (Plan((Stage(b),)), Plan((Stage(graph.outputs[0]),)), Plan((Stage("nothing"),))):
+        with pytest.raises(UsageError, match="cannot be computed so"):
+            schedule(graph, LARGE, Goal(plan=plan))
 
 
 def test_code_does_not_grow_with_the_rows() -> None:
@@ -200,7 +209,7 @@ def test_code_does_not_grow_with_the_rows() -> None:
     for size in (32, 64, 128):
         _, graph = mobile(size)
         images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
-        program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+        program = schedule(graph, LARGE, Goal(plan=Plan((Stage(images[-1]),))))
         files = render(program, name="network").files
         lines.append(files["network.c"].count(";") - files["network.c"].count("};"))
     assert lines[0] == lines[1] == lines[2]
@@ -209,7 +218,7 @@ def test_code_does_not_grow_with_the_rows() -> None:
 def test_a_stream_prints_its_rings() -> None:
     _, graph = mobile()
     images = [op.output for op in graph.ops if len(graph.tensors[op.output].shape) == 4]
-    program = schedule(graph, LARGE, Goal(stage=Streams(((None, images[-1]),))))
+    program = schedule(graph, LARGE, Goal(plan=Plan((Stage(images[-1]),))))
     assert "stream of " in str(program)
     assert "of 3 slots" in str(program)
     assert program.memory_map().count("\n") > len(program.steps)

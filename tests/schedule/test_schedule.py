@@ -13,10 +13,10 @@ from tests.schedule import toys
 from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide, Trail
 from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageError
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
-from tinycompile.schedule import RESERVED, Call, Goal, Loop, Program, Stage, Stream, candidate, schedule
+from tinycompile.schedule import RESERVED, Call, Goal, Plan, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import lower_bound
-from tinycompile.schedule.stages import members, staged, whole
+from tinycompile.schedule.stages import members, planned, whole
 from tinycompile.simulate import arena, compare, reference
 
 LARGE = toys.board(1 << 20)
@@ -25,7 +25,7 @@ LARGE = toys.board(1 << 20)
 @pytest.fixture(autouse=True, scope="module")
 def toy_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         yield
 
 
@@ -61,10 +61,11 @@ def test_layer_by_layer_equals_the_reference(graph: Graph) -> None:
 @given(toys.graphs(flips=False), st.tuples(st.integers(1, 5), st.integers(1, 5)), st.data())
 def test_patched_stages_equal_the_reference(graph: Graph, grid: tuple[int, int], data: st.DataObject) -> None:
     since = data.draw(st.none() | st.sampled_from([op.output for op in graph.ops]))
-    ends = [op.output for op in graph.ops if staged(graph, Stage(op.output, grid, since)) is not None]
-    assume(ends)
-    program = schedule(graph, LARGE, Goal(stage=Stage(data.draw(st.sampled_from(ends)), grid, since)))
-    assert any(isinstance(step, Loop) for step in program.steps)
+    plans = [Plan((Stage(op.output, since, grid, 0),)) for op in graph.ops]
+    plans = [plan for plan in plans if planned(graph, plan) is not None]
+    assume(plans)
+    program = schedule(graph, LARGE, Goal(plan=data.draw(st.sampled_from(plans))))
+    assert any(isinstance(step, Stream) for step in program.steps)
     agree(program)
 
 
@@ -86,11 +87,12 @@ def wide() -> Graph:
 
 
 def test_stages_are_chosen_where_layers_do_not_fit() -> None:
-    for graph, kind in ((blow_up(), Stream), (wide(), Loop)):
+    for graph, cells in ((blow_up(), False), (wide(), True)):
         layers = schedule(graph, LARGE)
         assert all(isinstance(step, Call) for step in layers.steps)
-        small = schedule(graph, LARGE, Goal(ram=9_500 if kind is Loop else layers.arena_bytes - 1))
-        assert any(isinstance(step, kind) for step in small.steps)
+        small = schedule(graph, LARGE, Goal(ram=9_500 if cells else layers.arena_bytes - 1))
+        (stream,) = (step for step in small.steps if isinstance(step, Stream))
+        assert (stream.grid != (1, 1)) == cells
         assert small.arena_bytes < layers.arena_bytes
         agree(small)
 
@@ -112,7 +114,7 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     assert error.peak.startswith("op0: ")
     assert "input 32x32x2 (2,048 bytes)" in error.peak
     assert "scratch (512 bytes)" in error.peak
-    assert "even patches 8x8 to t3 need" in error.hint
+    assert f"even in stages it needs {error.needed:,} bytes; the largest rings are those of" in error.hint
 
 
 def test_in_place_sums_share_their_input() -> None:
@@ -142,10 +144,10 @@ def test_an_alias_takes_no_bytes_and_no_call() -> None:
 
 def test_a_halo_is_recomputed_and_only_patches_are_alive() -> None:
     graph = blow_up()
-    program = schedule(graph, LARGE, Goal(stage=Stage("t3", (4, 4))))
-    (loop,) = (s for s in program.steps if isinstance(s, Loop))
-    assert len(loop.iterations) == 16
-    rows = [body[0].output.shape[1] for body in loop.iterations]
+    program = schedule(graph, LARGE, Goal(plan=Plan((Stage("t3", None, (4, 4), 0),))))
+    (stream,) = (s for s in program.steps if isinstance(s, Stream))
+    rows = [call.output.shape[1] for call in stream.calls if call.op.name == "op0"]
+    assert len(rows) == 16
     assert sum(rows[::4]) > 32
     spans = {s.name: (s.start, s.stop) for s in program.spans}
     assert (spans["scratch of op2"], spans["t1"]) == ((2, 3), (1, 3))
@@ -168,13 +170,13 @@ def forked() -> Graph:
 @pytest.mark.parametrize("grid", [(2, 1), (3, 2), (6, 6)])
 def test_a_tensor_in_a_stage_holds_the_windows_of_all_its_readers(grid: tuple[int, int]) -> None:
     graph = forked()
-    program = schedule(graph, LARGE, Goal(stage=Stage(graph.outputs[0], grid)))
+    program = schedule(graph, LARGE, Goal(plan=Plan((Stage(graph.outputs[0], None, grid, 0),))))
     agree(program)
 
 
 def test_windows_that_skip_bytes_are_not_overwritten_in_place() -> None:
     graph = forked()
-    runs = staged(graph, Stage(graph.outputs[0], (2, 2)))
+    runs = planned(graph, Plan((Stage(graph.outputs[0], None, (2, 2), 0),)))
     assert runs is not None
     kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops}
     pairs = {(o.below, o.above) for o in problem(graph, runs, kernels).overlaps}
@@ -184,13 +186,13 @@ def test_windows_that_skip_bytes_are_not_overwritten_in_place() -> None:
 
 def test_stages_that_cannot_be_cut_are_refused() -> None:
     graph = blow_up()
-    for stage in (Stage("t4", (2, 2)), Stage("t3", (9, 1)), Stage("t0", (2, 2)), Stage("nothing", (2, 2))):
-        with pytest.raises(UsageError, match="patches"):
-            schedule(graph, LARGE, Goal(stage=stage))
+    for until, grid in (("t4", (2, 2)), ("t3", (9, 1)), ("t0", (2, 2)), ("nothing", (2, 2))):
+        with pytest.raises(UsageError, match=f"patches {grid[0]}x{grid[1]} to {until}: "):
+            schedule(graph, LARGE, Goal(plan=Plan((Stage(until, None, grid, 0),))))
     build = Builder((1, 8, 8, 1))
     a = build.add(Slide, "x", kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
     b = build.add(Slide, a, kernel=(3, 3), stride=(1, 1), pad=Pad(1, 1, 1, 1))
-    assert members(build.graph(build.add(Plus, a, b)), Stage(b, (2, 2))) is None
+    assert members(build.graph(build.add(Plus, a, b)), Stage(b)) is None
 
 
 def test_ops_without_kernel_are_named_all_at_once() -> None:
@@ -209,10 +211,10 @@ def test_a_constant_output_is_refused() -> None:
 
 
 def test_a_program_prints_as_a_page() -> None:
-    program = schedule(blow_up(), LARGE, Goal(stage=Stage("t3", (2, 1))))
+    program = schedule(blow_up(), LARGE, Goal(plan=Plan((Stage("t3", None, (2, 1), 0),))))
     text = str(program)
     assert text.startswith(f"program toy: arena {program.arena_bytes:,} bytes")
-    assert "loop of 2 iterations" in text
+    assert "stream of 8 calls in 2x1 cells, all rows a call" in text
     assert "= flip(t3[1x8x8x2]@" in text
     rows = program.memory_map(40).splitlines()
     assert rows[0].endswith("inputs")
@@ -230,7 +232,8 @@ class Odd(Op):
 def test_a_probe_judges_the_memory_of_the_whole_grid() -> None:
     graph = blow_up(40)
     for grid in ((4, 4), (5, 5), (10, 10), (8, 1)):
-        probe, stage = (staged(graph, Stage("t3", grid), probe=probing) for probing in (True, False))
+        plan = Plan((Stage("t3", None, grid, 0),))
+        probe, stage = (planned(graph, plan, probe=probing) for probing in (True, False))
         assert probe is not None
         assert stage is not None
         kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops if not op.alias}

@@ -73,7 +73,7 @@ def _extent(call: Call, io: IO, name: str) -> int:
     if name in ("pad_top", "pad_left"):
         pad: Pad = getattr(call.op, "pad", Pad())
         return pad.top if name == "pad_top" else pad.left
-    match = re.fullmatch(r"(out|in(\d+))_(h|w|pitch|turn|ring|first|last)", name)
+    match = re.fullmatch(r"(out|in(\d+))_(h|w|top|left|pitch|turn|ring|first|last)", name)
     if match is None:
         raise InternalError(f"kernel {call.kernel.name!r} asks for the unknown argument {name!r}")
     view = call.output if match[1] == "out" else call.inputs[int(match[2])]
@@ -82,6 +82,8 @@ def _extent(call: Call, io: IO, name: str) -> int:
         return (view.pitch if match[3] == "pitch" else view.ring_bytes) // dtype.size
     if match[3] in ("first", "last"):
         return int(call.part is None or (call.part.starts if match[3] == "first" else call.part.ends))
+    if match[3] in ("top", "left"):
+        return view.top if match[3] == "top" else view.left
     if match[3] == "turn":
         return view.turn
     return view.hw[0] if match[3] == "h" else view.hw[1]

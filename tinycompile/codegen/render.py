@@ -19,7 +19,7 @@ from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
 from tinycompile.ir import Array
-from tinycompile.schedule.program import Loop, Program, Stream, View
+from tinycompile.schedule.program import Program, Stream, View
 from tinycompile.schedule.pushed import Pushed, pushed
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
@@ -140,7 +140,7 @@ def _function(layer: Layer) -> str:
 def _statements(
     program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str, guards: canaries.Guards | None
 ) -> Iterator[dict[str, Any]]:
-    """One entry a step: its calls with literal arguments, and for a loop the table of those that vary."""
+    """One entry a step: a call with literal arguments, or a stream."""
     number_of_call = 0
     arriving: Pushed | None = pushed(program)
     for position, step in enumerate(program.steps):
@@ -148,25 +148,14 @@ def _statements(
             free = guards.tables(position, number_of_call, len(step.calls)) if guards else None
             number_of_call += len(step.calls)
             printed = stream(step, program, layers, f"{prefix}_{position}", arriving)
-            yield {"free": free, "rows": [], "stream": printed}
+            yield {"free": free, "stream": printed}
             arriving = None
             continue
-        bodies = step.iterations if isinstance(step, Loop) else ((step,),)
-        rows: list[list[int]] = [[] for _ in bodies]
-        calls = []
-        for slot in range(len(bodies[0])):
-            layer = layers[bodies[0][slot].op.name, bodies[0][slot].kernel.name]
-            variants = [arguments(body[slot], program) for body in bodies]
-            calls.append({"symbol": layer.symbol, "arguments": fold(variants, rows)})
-        count = sum(len(body) for body in bodies)
-        yield {
-            "stream": None,
-            "table": f"{prefix}_table_{position}",
-            "rows": rows if isinstance(step, Loop) else [],
-            "calls": calls,
-            "free": guards.tables(position, number_of_call, count) if guards else None,
-        }
-        number_of_call += count
+        symbol = layers[step.op.name, step.kernel.name].symbol
+        text = fold([arguments(step, program)], [[]])
+        free = guards.tables(position, number_of_call, 1) if guards else None
+        yield {"free": free, "stream": None, "symbol": symbol, "arguments": text}
+        number_of_call += 1
 
 
 def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Runs and addresses to a program: ops become calls, stages loops of calls on windows or streams of rows."""
+"""Runs and addresses to a program: ops become calls, stages streams of calls on rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import POSITION, Kernels, pushed_rows, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Arrival, Bank, Call, Loop, Part, Program, Span, Stream, View
-from tinycompile.schedule.rows import Arrive, Rows
-from tinycompile.schedule.stages import Patch, Run
+from tinycompile.schedule.program import Arrival, Bank, Call, Part, Program, Span, Stream, View
+from tinycompile.schedule.rows import Arrive, Cell, Rows
+from tinycompile.schedule.stages import Run
 
 
 def assemble(
@@ -49,13 +49,17 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     pixel = tensor.channels * tensor.dtype.size
     pitch = held.width * pixel
     start = offset + (window.top - held.top) * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, top=window.top, left=window.left)
 
 
-def ring_view(tensor: Tensor, offset: int, slots: int, window: Window) -> View:
-    """Rows of an image in the ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
-    first = part_view(tensor, offset, Window.whole(tensor.hw), replace(window, top=window.top % slots))
-    return replace(first, slot=window.top % slots, slots=slots)
+def ring_view(tensor: Tensor, offset: int, slots: int, held: Window, window: Window) -> View:
+    """The same in a ring of ``slots`` rows that starts at an offset: row y is in slot y modulo slots."""
+    pixel = tensor.channels * tensor.dtype.size
+    pitch, slot = held.width * pixel, window.top % slots
+    start = offset + slot * pitch + (window.left - held.left) * pixel
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, slot, slots, window.top, window.left)
 
 
 class _Frame:
@@ -69,63 +73,48 @@ class _Frame:
         """A whole tensor where its buffer lies."""
         return whole_view(self.graph.tensors[name], self.offsets[self.roots[name]])
 
-    def step(self, run: Run) -> Call | Loop | Stream:
-        if run.rows is not None:
-            return Stream(tuple(self.event(run, run.rows, index, y) for index, y in run.rows.calls))
-        if not run.patches:
-            (op,) = run.ops
-            inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
-            return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.scratch(op, run))
-        return Loop(tuple(tuple(self.call(run, p, i) for i in range(len(run.ops))) for p in run.patches))
-
-    def call(self, run: Run, patch: Patch, index: int) -> Call:
-        """One op of one patch."""
-        op = patch.ops[index]
-        inputs = tuple(
-            self.window(run, patch, name, window)
-            for name, window in zip(op.inputs, patch.reads[index], strict=True)
-            if self.graph.tensors[name].data is None
-        )
-        output = self.window(run, patch, op.output, patch.windows[op.output])
-        return Call(op, self.kernels[op.name], inputs, output, self.scratch(run.ops[index], run))
+    def step(self, run: Run) -> Call | Stream:
+        rows = run.rows
+        if rows is not None:
+            events = tuple(self.event(run, rows, *call) for call in rows.calls)
+            return Stream(events, rows.grid, rows.step)
+        (op,) = run.ops
+        inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
+        return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.scratch(op, run))
 
     def pushed(self, name: str, rows: Rows) -> View:
         """All rows of a pushed input, in its ring."""
         assert rows.arrives is not None
-        ring = self.rows(rows, rows.arrives, Window.whole(self.graph.tensors[rows.arrives].hw))
+        (cell,) = rows.cells
+        ring = self.rows(rows, cell, rows.arrives, cell.held[rows.arrives])
         return replace(ring, tensor=name)
 
-    def event(self, run: Run, rows: Rows, index: int, y: int) -> Call | Arrival:
-        """One row of one op of a streamed stage, or of the pushed input."""
-        part = rows.ops[index]
-        op, out = part.cuts[y].op, part.io.out
-        output = self.rows(rows, out.name, part.window(y))
+    def event(self, run: Run, rows: Rows, number: int, index: int, call: int) -> Call | Arrival:
+        """Some rows of one op of a stage, or of the pushed input."""
+        cell = rows.cells[number]
+        part = cell.parts[index]
+        op = part.cuts[call].op
+        output = self.rows(rows, cell, part.op.output, part.outs[call])
         if isinstance(op, Arrive):
             return Arrival(output)
-        inputs = tuple(self.rows(rows, name, window) for name, window in part.reads(y))
+        inputs = tuple(self.rows(rows, cell, name, window) for name, window in part.reads[call])
         kernel = self.kernels[op.name]
-        scratch = self.scratch(part.op, run) if kernel.scratch(op, part.row_io(y)) else None
-        taken = Part(y == 0, y == len(part.cuts) - 1) if part.folds else None
+        scratch = self.scratch(part.op, run) if kernel.scratch(op, part.call_io(call)) else None
+        taken = Part(call == 0, call == len(part.cuts) - 1) if part.folds else None
         return Call(op, kernel, inputs, output, scratch, taken)
 
     def scratch(self, op: Op, run: Run) -> int | None:
         """The offset of an op's scratch, if it has any."""
         return self.offsets.get(scratch_name(op, run))
 
-    def rows(self, rows: Rows, name: str, window: Window | None) -> View:
-        """A window of a tensor: in its ring inside the stage, in the whole tensor outside."""
-        if window is None:
-            return self.view(name)
-        tensor, offset = self.graph.tensors[name], self.offsets[rows.buffers.get(name) or self.roots[name]]
-        slots = rows.slots.get(name, 0)
-        if slots in (0, tensor.hw[0]):
-            return part_view(tensor, offset, Window.whole(tensor.hw), window)
-        return ring_view(tensor, offset, slots, window)
-
-    def window(self, run: Run, patch: Patch, name: str, window: Window | None) -> View:
-        """A window of a tensor: in the patch that is inside the stage, or in the whole tensor outside."""
+    def rows(self, rows: Rows, cell: Cell, name: str, window: Window | None) -> View:
+        """A window of a tensor: in its ring or patch inside the stage, in the whole tensor outside."""
         if window is None:
             return self.view(name)
         tensor = self.graph.tensors[name]
-        held = patch.windows[name] if name in run.inside else Window.whole(tensor.hw)
-        return part_view(tensor, self.offsets[self.roots[name]], held, window)
+        if name not in rows.buffers:
+            return part_view(tensor, self.offsets[self.roots[name]], Window.whole(tensor.hw), window)
+        held, offset = cell.held[name], self.offsets[rows.buffers[name]]
+        if cell.is_ring(name):
+            return ring_view(tensor, offset, cell.slots[name], held, window)
+        return part_view(tensor, offset, held, window)

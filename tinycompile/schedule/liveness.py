@@ -1,10 +1,10 @@
 """From runs in order to buffers with lifetimes, and the overlaps that in-place operators allow.
 
-Steps count ops: a run of one op takes one step, a stage of patches one for each of its ops, however many
-patches it has, and a streamed stage one in all: its rings are alive together. What a stage reads and writes
-outside is alive in all its steps; what is inside a stage of patches, from the op that writes it to the last
-one that reads it, in the largest size that any patch needs. Aliases (a reshape) take no step: they are names
-of one buffer. Inputs are alive from step -1, outputs to the end.
+Steps count ops: a run of one op takes one step. A stage takes one in all, as its rings are alive together; where
+its ops run one after the other in each cell, it takes one for each op, however many cells it has. What a stage
+reads and writes outside is alive in all its steps; what is inside, from the op that writes it to the last one
+that reads it, in the largest size that any cell needs. Aliases (a reshape) take no step: they are names of one
+buffer. Inputs are alive from step -1, outputs to the end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.order import Task
 from tinycompile.schedule.place import Buffer, Overlap, Problem
 from tinycompile.schedule.rows import Rows, state_name
-from tinycompile.schedule.stages import Patch, Run
+from tinycompile.schedule.stages import Run
 
 ARENA_ALIGN = 16
 ALIGN = 4
@@ -63,35 +63,29 @@ def roots(graph: Graph) -> dict[str, str]:
 
 
 def scratch_name(op: Op, run: Run) -> str:
-    """The name of an op's scratch buffer; a streamed stage has one for all its ops but those that fold."""
-    if run.rows is None:
-        return f"scratch of {op.name}"
-    part = run.rows.of[op.name]
-    return state_name(op) if part.folds else f"scratch of {run.output}"
+    """The name of an op's scratch buffer; ops that take turns share one, but for those that fold."""
+    if run.rows is not None and run.rows.folds(op):
+        return state_name(op)
+    return f"scratch of {run.output if run.rows is not None and run.rows.step else op.name}"
 
 
-def scratch_bytes(graph: Graph, run: Run, index: int, kernel: Kernel) -> int:
-    """Working memory of op ``index`` of a run: the most that any of its patches needs; 0: none."""
-    op = run.ops[index]
+def scratch_bytes(graph: Graph, run: Run, op: Op, kernel: Kernel) -> int:
+    """Working memory of an op of a run: the most that any of its calls needs; 0: none."""
     size = kernel.scratch(op, graph.io(op))
-    if size == 0:
+    if size == 0 or run.rows is None or run.rows.folds(op):
         return size
-    if run.rows is not None and not run.rows.of[op.name].folds:
-        return max([1, *(kernel.scratch(cut.op, io) for cut, io in run.rows.of[op.name].kinds)])
-    if not run.patches:
-        return size
-    return max(1, *(kernel.scratch(p.ops[index], p.ios[index]) for p in run.patches))
+    return max(1, *(kernel.scratch(kind.op, kind.io) for kind in run.rows.kinds(op)))
 
 
 def steps(run: Run) -> int:
     """The steps that a run takes."""
     if run.rows is not None:
-        return 1
-    return 0 if run.ops[0].alias else len(run.ops)
+        return 1 if run.rows.step else len(run.ops)
+    return 0 if run.ops[0].alias else 1
 
 
 def pushed_rows(runs: Sequence[Run]) -> Rows | None:
-    """The streamed stage that the rows of the input are pushed into; None where the input is resident."""
+    """The stage that the rows of the input are pushed into; None where the input is resident."""
     return next((run.rows for run in runs if run.rows is not None and run.rows.arrives), None)
 
 
@@ -106,8 +100,8 @@ def tasks(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[list[Tas
             continue
         reads = tuple(dict.fromkeys(owner[n] for n in run.reads(graph)))
         sizes[run.output] = graph.tensors[run.output].nbytes
-        op, staged = run.ops[0], run.patches or run.rows
-        lags = {} if staged else _lags(op, graph.io(op), kernels[op.name], owner)
+        op = run.ops[0]
+        lags = {} if run.rows is not None else _lags(op, graph.io(op), kernels[op.name], owner)
         saves = {name: _saved(sizes[run.output], sizes[name], lag) for name, lag in lags.items()}
         found.append(Task(run.output, reads, run.output, _inner_peak(graph, run, kernels), saves))
     return found, sizes
@@ -149,30 +143,20 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
 
 
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
-    """What exists only while a run runs: scratch, and the patches of what is inside a stage."""
+    """What exists only while a run runs: scratch, and what is inside a stage."""
     if run.rows is not None:
         for name, size in run.rows.ring_bytes.items():
-            yield Use(name, size, step)
+            for end in run.rows.ends.get(name, (0,)):
+                yield Use(name, size, step + end)
     for index, op in enumerate(run.ops):
-        scratch = scratch_bytes(graph, run, index, kernels[op.name])
+        scratch = scratch_bytes(graph, run, op, kernels[op.name])
         if scratch:
-            yield Use(scratch_name(op, run), scratch, step if run.rows is not None else step + index)
-        if run.rows is not None:
-            continue
-        for name in run.inside.intersection((*op.inputs, op.output)):
-            yield Use(name, _patch_bytes(graph, run, name), step + index)
-
-
-def _patch_bytes(graph: Graph, run: Run, name: str) -> int:
-    tensor = graph.tensors[name]
-    return (
-        max(p.windows[name].height * p.windows[name].width for p in run.patches) * tensor.channels * tensor.dtype.size
-    )
+            yield Use(scratch_name(op, run), scratch, step + (index if steps(run) > 1 else 0))
 
 
 def _inner_peak(graph: Graph, run: Run, kernels: Kernels) -> int:
     inner = _buffers(_inner_uses(graph, run, kernels, 0))
-    return max((sum(b.size for b in inner if b.start <= t < b.stop) for t in range(len(run.ops))), default=0)
+    return max((sum(b.size for b in inner if b.start <= t < b.stop) for t in range(steps(run))), default=0)
 
 
 def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[tuple[Overlap, int]]:
@@ -182,23 +166,22 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
     for run in runs:
         if steps(run) == 0:
             continue
-        if run.rows is not None:
+        if run.rows is not None and run.rows.step:
             for (below, above), lag in _row_lags(run.rows, owner).items():
                 yield Overlap(below, above, lag), step
-            step += 1
-            continue
-        for index, op in enumerate(run.ops):
-            if run.patches:
-                lags = _patch_lags(graph, run, index, kernels[op.name])
-            else:
-                lags = _lags(op, graph.io(op), kernels[op.name], owner)
-            for above, lag in lags.items():
-                yield Overlap(op.output, above, lag), step + index
+        elif run.rows is not None:
+            for index, op in enumerate(run.ops):
+                for above, lag in _cell_lags(run.rows, op, kernels[op.name]).items():
+                    yield Overlap(op.output, above, lag), step + index
+        else:
+            (op,) = run.ops
+            for above, lag in _lags(op, graph.io(op), kernels[op.name], owner).items():
+                yield Overlap(op.output, above, lag), step
         step += steps(run)
 
 
 def _row_lags(rows: Rows, owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
-    """The lags of a streamed stage by buffer; of a buffer that is read under two names, the larger."""
+    """The lags of a stage by buffer; of a buffer that is read under two names, the larger."""
     found: dict[tuple[str, str], int] = {}
     for (below, above), lag in rows.lags.items():
         pair = below, owner[above]
@@ -219,20 +202,15 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
     return {name: lag for name, lag in found.items() if lag is not None}
 
 
-def _patch_lags(graph: Graph, run: Run, index: int, kernel: Kernel) -> dict[str, int]:
-    """The same inside a stage, where it holds for every patch. Windows that skip bytes stay apart."""
-    op = run.ops[index]
-    if op.output not in run.inside:
+def _cell_lags(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:
+    """The same for an op that makes a whole cell at once, from others; windows that skip bytes stay apart."""
+    parts = rows.of[op.name]
+    if op.output not in rows.buffers or parts[0].folds:
         return {}
-    dense = [n for n in dict.fromkeys(op.inputs) if n in run.inside and all(_dense(p, index, n) for p in run.patches)]
-    if not dense:
-        return {}
-    own = {name: name for name in op.inputs}
-    lags = [_lags(p.ops[index], p.ios[index], kernel, own) for p in run.patches]
-    return {name: max(found[name] for found in lags) for name in dense if all(name in found for found in lags)}
-
-
-def _dense(patch: Patch, index: int, name: str) -> bool:
-    """Whether op ``index`` reads all that the patch holds of a tensor, each time that it reads it."""
-    pairs = zip(patch.ops[index].inputs, patch.reads[index], strict=True)
-    return all(window == patch.windows[name] for read, window in pairs if read == name)
+    found: list[dict[str, int]] = []
+    for cell, part in zip(rows.cells, parts, strict=True):
+        io = part.call_io(0)
+        lags = _lags(part.cuts[0].op, io, kernel, {name: name for name in op.inputs})
+        dense = {n for n in lags if n in rows.buffers and all(w == cell.held[n] for m, w in part.reads[0] if m == n)}
+        found.append({name: lags[name] for name in dense})
+    return {name: max(lags[name] for lags in found) for name in found[0] if all(name in lags for lags in found)}

@@ -10,7 +10,7 @@ from math import prod
 from tinycompile.backends import Kernel
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Graph, Op, Shape
+from tinycompile.ir import IO, Graph, Op, Pair, Shape
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class View:
 
     Rows may lie in a ring of ``slots`` row slots (0: no ring). The first is then in slot ``slot``, and the
     row after slot ``slots - 1`` is in slot 0.
+
+    ``top`` and ``left`` are where the window begins in the whole tensor.
     """
 
     tensor: str
@@ -30,6 +32,8 @@ class View:
     pitch: int
     slot: int = 0
     slots: int = 0
+    top: int = 0
+    left: int = 0
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -101,26 +105,18 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class Loop:
-    """The same calls on different windows, once for each iteration; it only compresses calls."""
-
-    iterations: tuple[tuple[Call, ...], ...]
-
-    def __post_init__(self) -> None:
-        shapes = {tuple((c.op.name, c.kernel.name) for c in body) for body in self.iterations}
-        if len(shapes) != 1:
-            raise InternalError("the iterations of a loop call different kernels")
-
-
-@dataclass(frozen=True)
 class Stream:
-    """A stage row by row: calls in order, each of which makes a row; it only compresses calls.
+    """A stage: calls in order, each of which makes some rows; it only compresses calls.
 
     Calls of one op differ in their windows, of which there are few kinds. Where the input is pushed, the
     arrivals of its rows stand between the calls.
     """
 
     events: tuple[Call | Arrival, ...]
+    grid: Pair = (1, 1)
+    """Cells that the output is made in, one after the other."""
+    step: int = 1
+    """Rows that a call makes, at most; 0: all of a cell, so that the ops run one after the other."""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -135,12 +131,23 @@ class Stream:
             found.setdefault(call.op.name, call)
         return tuple(found.values())
 
+    @property
+    def counted(self) -> tuple[Call, ...]:
+        """A call for each of the steps that ``Program.spans`` count."""
+        return self.calls[-1:] if self.step else self.body
+
+    def __str__(self) -> str:
+        rows, columns = self.grid
+        cells = "" if self.grid == (1, 1) else f" in {rows}x{columns} cells"
+        pace = f"{self.step or 'all'} row{'' if self.step == 1 else 's'} a call"
+        return f"stream of {len(self.calls)} calls{cells}, {pace}, the first of each op:"
+
 
 @dataclass(frozen=True)
 class Span:
     """``size`` bytes of the arena from ``offset``, in use in the steps ``start <= t < stop``.
 
-    Steps count calls, those of a loop's body once; -1 is before the first, when the inputs arrive.
+    Steps count calls, for a stream see ``Stream.counted``; -1 is before the first, when the inputs arrive.
     """
 
     name: str
@@ -168,7 +175,7 @@ class Program:
     """
 
     graph: Graph
-    steps: tuple[Call | Loop | Stream, ...]
+    steps: tuple[Call | Stream, ...]
     arena_bytes: int
     inputs: tuple[View, ...]
     outputs: tuple[View, ...]
@@ -203,8 +210,8 @@ class Program:
 
     @property
     def flat(self) -> tuple[Call, ...]:
-        """The calls in the steps that ``spans`` count: a loop's first iteration, a stream's last call."""
-        return tuple(c for step in self.steps for c in _counted(step))
+        """The calls in the steps that ``spans`` count."""
+        return tuple(c for step in self.steps for c in (step.counted if isinstance(step, Stream) else (step,)))
 
     @property
     def peak_step(self) -> int:
@@ -225,19 +232,13 @@ class Program:
         return tuple(sorted((s for s in self.spans if s.start <= step < s.stop), key=lambda s: s.offset))
 
     def unrolled(self) -> Iterator[Call]:
-        """All calls, loops written out."""
+        """All calls, streams written out."""
         return (event for event in self.events() if isinstance(event, Call))
 
     def events(self) -> Iterator[Call | Arrival]:
-        """All calls, loops written out, and the arrivals of a pushed input between them."""
+        """All calls, streams written out, and the arrivals of a pushed input between them."""
         for step in self.steps:
-            if isinstance(step, Call):
-                yield step
-            elif isinstance(step, Stream):
-                yield from step.events
-            else:
-                for body in step.iterations:
-                    yield from body
+            yield from step.events if isinstance(step, Stream) else (step,)
 
     def __str__(self) -> str:
         proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
@@ -249,12 +250,8 @@ class Program:
             if isinstance(step, Call):
                 lines.append(f"  {_line(step)}")
                 continue
-            if isinstance(step, Stream):
-                lines.append(f"  stream of {len(step.calls)} rows, the first of each op:")
-                lines += [f"    {_line(call)}" for call in step.body]
-                continue
-            lines.append(f"  loop of {len(step.iterations)} iterations, the first of them:")
-            lines += [f"    {_line(call)}" for call in step.iterations[0]]
+            lines.append(f"  {step}")
+            lines += [f"    {_line(call)}" for call in step.body]
         lines += [f"  output {_place(view)}" for view in self.outputs]
         return "\n".join(lines)
 
@@ -284,12 +281,6 @@ class Program:
 
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-
-def _counted(step: Call | Loop | Stream) -> tuple[Call, ...]:
-    if isinstance(step, Loop):
-        return step.iterations[0]
-    return (step.calls[-1],) if isinstance(step, Stream) else (step,)
 
 
 def _line(call: Call) -> str:

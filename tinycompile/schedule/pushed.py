@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tinycompile.errors import InternalError, UsageError
 from tinycompile.ir import DType, Graph
 from tinycompile.schedule.program import Arrival, Program, Stream, View
-from tinycompile.schedule.rows import row_op
+from tinycompile.schedule.rows import Cuts
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def arriving(graph: Graph) -> str:
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in users[name])
         raise refused(graph, f"what {readers} reads, {'x'.join(map(str, tensor.shape))}, has no rows")
+    cuts = Cuts(graph)
     for op in users[name]:
-        rows = row_op(graph, op)
-        if rows is None or any(window is None for read, window in rows.reads(0) if read == name):
+        if not cuts.in_rows(op, name):
             raise refused(graph, f"{op.name!r} ({type(op).__name__}) does not read it row by row")
     return name
 
