@@ -14,7 +14,7 @@ from tests.schedule.networks import Network
 from tinycompile.errors import TinycompileError
 from tinycompile.ir import Graph, verify
 from tinycompile.ops import PadOp
-from tinycompile.schedule import Goal, Program, Streams, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
 from tinycompile.simulate import PushedHost, arena, compare, reference
 
 LARGE = toys.board(1 << 20)
@@ -57,5 +57,5 @@ def test_rows_of_padding_wait_for_the_first_row(tmp_path: Path) -> None:
     net = Network((1, 6, 5, 3))
     x = net.add(PadOp, "image", before=(0, 2, 1, 0), after=(0, 3, 0, 0))
     graph = verify(Graph("padded", ("image",), (net.conv(x, 4, 3),), tuple(net.ops), net.tensors))
-    program = schedule(graph, LARGE, Goal(stage=Streams(((None, graph.outputs[0]),), pushed=True)))
+    program = schedule(graph, LARGE, Goal(plan=Plan((Stage(graph.outputs[0]),), pushed=True)))
     agree([program], tmp_path)

@@ -7,8 +7,7 @@ the lower bound of their placement, and only those that can still win are placed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -59,27 +58,24 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    prices = Prices(graph, board)
-    memory = Memory.of(board, RESERVED, goal.ram)
-    try:
-        return _schedule(graph, board, goal, prices, memory)
-    except DoesNotFit:
-        if len(memory.rooms) > 1:  # the search looked at what all banks hold together, which may not fit into each
-            with suppress(DoesNotFit):
-                return _schedule(graph, board, goal, prices, memory.largest)
-        raise
+    memory, prices = Memory.of(board, RESERVED, goal.ram), Prices(graph, board)
+    search = _searched(graph, prices, goal, memory)
+    if search.best is None and len(memory.rooms) > 1:  # what fits all banks together may not fit into each
+        retry = _searched(graph, prices, goal, memory.largest)
+        search = retry if retry.best is not None else search
+    if search.best is None:
+        raise _does_not_fit(graph, search, board)
+    return search.best.program(search.memory, compact=goal.least == "sram")
 
 
-def _schedule(graph: Graph, board: Board, goal: Goal, prices: Prices, memory: Memory) -> Program:
-    """The best program that fits ``memory``; errors as for ``schedule``."""
+def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Search:
+    """The search for the best program that fits ``memory``; errors as for ``schedule``."""
     search = _Search(goal.least, memory)
     if goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
-        search.consider(Candidates(graph, prices, goal).for_goal(memory.size, search.fits))
-    if search.best is None:
-        raise _does_not_fit(graph, search, board)
-    return search.best.program(memory, compact=goal.least == "sram")
+        search.consider(Candidates(graph, prices, goal).for_goal(memory))
+    return search
 
 
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
@@ -104,15 +100,15 @@ class Candidates:
         ordered = replace(graph, ops=tuple(run.ops[0] for run in fast.runs))
         self.paths = Paths(ordered, prices, pushed=goal.pushed)
 
-    def for_goal(self, available: int, fits: Callable[[Candidate], bool]) -> Iterator[Candidate]:
+    def for_goal(self, memory: Memory) -> Iterator[Candidate]:
         """The candidates that may be best, the fastest first; at least one, that of the nearest miss."""
         layers = self.paths.best(_NO_LIMIT)
         if layers is not None:
             one = self._candidate(layers)
             yield one
-            if self.goal.least == "cycles" and fits(one):
+            if self.goal.least == "cycles" and one.layout(memory, compact=True) is not None:
                 return
-        yield from self._streamed(available)
+        yield from self._streamed(memory.size)
 
     def all(self) -> Iterator[Candidate]:
         """All trade-offs, the fastest first."""
