@@ -48,7 +48,7 @@ def page() -> str:
 def _ops() -> list[str]:
     lines = ["| op | meaning | kernels |", "|---|---|---|"]
     for op in sorted(ALL_OPS, key=lambda o: o.__name__):
-        kernels = ", ".join(f"`{row.name}`" for row in PORTABLE if row.op is op) or "none: the same bytes"
+        kernels = ", ".join(f"`{row.name}`" for row in PORTABLE if issubclass(op, row.op)) or "none: the same bytes"
         lines.append(f"| {op.__name__} | {_summary(op)} | {kernels} |")
     return lines
 

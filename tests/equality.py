@@ -19,7 +19,7 @@ from tinycompile.backends import Kernel, candidates
 from tinycompile.codegen import render
 from tinycompile.codegen.checked import TAIL
 from tinycompile.ir import Array, Graph, Tensor, Window, verify
-from tinycompile.schedule.program import Call, Program, Stream, View
+from tinycompile.schedule.program import Call, Part, Program, Stream, View
 from tinycompile.simulate import Host, arena, compare, reference
 
 FLAGS = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-ffp-contract=off"]
@@ -72,7 +72,7 @@ def build(programs: Sequence[Program], folder: Path) -> tuple[Path, list[str]]:
 
 
 def variants(graph: Graph) -> Iterator[Program]:
-    """The programs of a one-op graph: for each kernel the whole op, in place, and cut into windows."""
+    """The programs of a one-op graph: for each kernel the whole op, in place, cut into windows, taken in by rows."""
     (op,) = graph.ops
     io = graph.io(op)
     kernels = candidates(op, io)
@@ -86,6 +86,8 @@ def variants(graph: Graph) -> Iterator[Program]:
         cut = windows(graph, kernel)
         if cut is not None:
             yield cut
+        if op.fold(io) is not None and {"in0_last", "in0_top"} & set(kernel.arguments):
+            yield row_by_row(graph, kernel)
 
 
 def lag_of(graph: Graph, kernel: Kernel, index: int) -> int | None:
@@ -151,6 +153,21 @@ def windows(graph: Graph, kernel: Kernel) -> Program | None:
     return Program(graph, (Stream(tuple(calls)),), up(program.arena_bytes + count), program.inputs, program.outputs)
 
 
+def row_by_row(graph: Graph, kernel: Kernel) -> Program:
+    """An op that folds in a loop over its parts."""
+    (op,) = graph.ops
+    io = graph.io(op)
+    program = whole(graph, kernel)
+    (full,) = program.unrolled()
+    cuts, calls = op.fold(io), []
+    assert cuts is not None
+    for y, cut in enumerate(cuts):
+        assert cut.windows[0] is not None
+        rows = sub(full.inputs[0], io.x, cut.windows[0])
+        calls.append(Call(cut.op, kernel, (rows,), full.output, full.scratch, Part(y == 0, y == len(cuts) - 1)))
+    return Program(graph, (Stream(tuple(calls)),), program.arena_bytes, program.inputs, program.outputs)
+
+
 def grid(hw: tuple[int, int]) -> Iterator[Window]:
     """Two by two windows of unequal size (one where an extent is 1)."""
     rows, columns = cuts(hw[0]), cuts(hw[1])
@@ -169,7 +186,8 @@ def sub(base: View, tensor: Tensor, window: Window) -> View:
     """A window of a whole tensor's view."""
     pixel = tensor.channels * tensor.dtype.size
     offset = base.offset + window.top * base.pitch + window.left * pixel
-    return View(base.tensor, offset, (1, window.height, window.width, tensor.channels), base.pitch)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(base.tensor, offset, shape, base.pitch, top=window.top, left=window.left)
 
 
 def view(tensor: Tensor, offset: int) -> View:

@@ -131,6 +131,8 @@ class Board:
     console: Console
     settings: Mapping[str, int] = field(default_factory=dict, hash=False)
     vectors: str = "flash"
+    arena: tuple[str, ...] = ("sram",)
+    """The regions that may hold parts of the arena, the one nearest to the core first."""
     emulator: str | None = None
     qemu: str | None = None
     cycles: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -142,8 +144,13 @@ class Board:
 
     @property
     def ram(self) -> MemoryRegion:
-        """Where stack, variables and the arena go; other banks are listed in ``memory`` and stay unused."""
+        """Where stack and variables go, and what of the arena is in no other bank."""
         return self.region("sram")
+
+    @property
+    def banks(self) -> tuple[MemoryRegion, ...]:
+        """The regions that may hold parts of the arena, the one nearest to the core first."""
+        return tuple(self.region(name) for name in self.arena)
 
     @property
     def isa(self) -> Isa:
@@ -262,6 +269,7 @@ def _read(path: Path, alias: str | None) -> Board:
         console=_console(table, platform),
         settings=_settings(table, platform),
         vectors=table.take("vectors", str, "flash"),
+        arena=table.strings("arena", ("sram",)),
         emulator=table.take("emulator", str, "") or None,
         qemu=table.take("qemu", str, "") or None,
         cycles=table.reals("cycles"),
@@ -270,10 +278,24 @@ def _read(path: Path, alias: str | None) -> Board:
     for needed in ("flash", "sram", board.vectors):
         if needed not in {r.name for r in board.memory}:
             raise table.wrong("memory", f"has no region {needed!r}", "regions flash, sram and others")
+    _check_arena(table, board)
     for other in consoles:
         if other not in board.aliases:
             raise table.wrong(f"console_of.{other}", "is no alias of this board", ", ".join(board.aliases))
     return board
+
+
+def _check_arena(table: _Table, board: Board) -> None:
+    """The arena's regions are there, each once, ``sram`` among them, and none holds code."""
+    possible = [r.name for r in board.memory if r.name not in ("flash", board.vectors)]
+    for name in board.arena:
+        if name not in possible:
+            what = "holds code" if name in {r.name for r in board.memory} else "is no region of this board"
+            raise table.wrong("arena", f"names {name!r}, which {what}", ", ".join(possible))
+    if len(set(board.arena)) != len(board.arena):
+        raise table.wrong("arena", f"is {list(board.arena)!r}", "each region once, the nearest to the core first")
+    if "sram" not in board.arena:
+        raise table.wrong("arena", f"is {list(board.arena)!r}", "a list with 'sram' in it")
 
 
 def _platform(table: _Table) -> Platform:

@@ -8,7 +8,9 @@
 #define LINE_BYTES 512u
 #define DEFAULT_WARMUP 10u
 
-/* With a buffer of its own the input survives inference; without, it lies in the arena and serves one inference. */
+/* With a buffer of its own the input survives inference; without, it lies in the arena and serves one inference. A streamed
+ * input without a buffer is never there as a whole: each row is pushed when its last byte has come in. */
+#define PUSHED_ON_ARRIVAL (TC_MODEL_STREAMED && !TC_FIRMWARE_KEEP_INPUT)
 #if TC_FIRMWARE_KEEP_INPUT
 __attribute__((section(".noinit"), aligned(4))) uint8_t tc_input_buffer[TC_MODEL_INPUT_BYTES];
 #endif
@@ -33,11 +35,43 @@ static void put_number(const char *before, uint32_t value, const char *after) {
     tc_put(after);
 }
 
-static void timestamp(void) {
-    advance_clock();
-    put_number("m-lap-us-", (uint32_t)(elapsed * UINT64_C(1000000) / TC_CLOCK_HZ), "\r\n");
+static uint32_t microseconds(uint64_t cycles) {
+    return (uint32_t)(cycles * UINT64_C(1000000) / TC_CLOCK_HZ);
 }
 
+static void timestamp(void) {
+    advance_clock();
+    put_number("m-lap-us-", microseconds(elapsed), "\r\n");
+}
+
+#if PUSHED_ON_ARRIVAL
+static int pushed;       /* what the model said to the last row */
+static uint64_t pushing; /* cycles that the rows have taken */
+
+static void store_byte(uint8_t byte) {
+    if (loaded == 0u) {
+        pushed = tc_start();
+        pushing = 0;
+    }
+    const uint32_t column = loaded++ % TC_MODEL_ROW_BYTES;
+    if (pushed != TC_OK && pushed != TC_MORE) {
+        return; /* `infer` tells */
+    }
+    tc_next_row()[column] = byte;
+    if (column == TC_MODEL_ROW_BYTES - 1u) {
+        advance_clock();
+        const uint64_t before = elapsed;
+        pushed = tc_push(NULL, 1);
+        advance_clock();
+        pushing += elapsed - before;
+    }
+}
+
+static int infer_once(void) {
+    loaded = 0;
+    return pushed;
+}
+#else
 /* Where byte `index` of all inputs, laid end to end, is kept. */
 static uint8_t *input_byte(uint32_t index) {
 #if TC_FIRMWARE_KEEP_INPUT
@@ -47,15 +81,25 @@ static uint8_t *input_byte(uint32_t index) {
     while (index >= tc_inputs[port].bytes) {
         index -= tc_inputs[port++].bytes;
     }
-    return &tc_arena[tc_inputs[port].offset + index];
+    return tc_inputs[port].data + index;
 #endif
 }
 
-static int run(void) {
+static void store_byte(uint8_t byte) {
+    *input_byte(loaded++) = byte;
+}
+
+#if TC_MODEL_STREAMED
+static int infer_once(void) {
+    const int status = tc_start();
+    return status == TC_OK ? tc_push(tc_input_buffer, TC_MODEL_ROWS) : status;
+}
+#else
+static int infer_once(void) {
 #if TC_FIRMWARE_KEEP_INPUT
     const uint8_t *from = tc_input_buffer;
     for (uint32_t i = 0; i < TC_MODEL_INPUT_COUNT; ++i) {
-        uint8_t *const to = &tc_arena[tc_inputs[i].offset];
+        uint8_t *const to = tc_inputs[i].data;
         for (uint32_t k = 0; k < tc_inputs[i].bytes; ++k) {
             to[k] = *from++;
         }
@@ -63,14 +107,20 @@ static int run(void) {
 #else
     loaded = 0;
 #endif
-    const int status = tc_infer();
+    return tc_infer();
+}
+#endif
+#endif
+
+static int run(void) {
+    const int status = infer_once();
     answered = status == 0;
     advance_clock();
     return status;
 }
 
 static void put_element(const tc_port *port, uint32_t index) {
-    const uint8_t *const data = &tc_arena[port->offset];
+    const uint8_t *const data = port->data;
     int32_t value;
     if (port->elem == TC_ELEM_INT8) {
         value = (int32_t)((const int8_t *)data)[index];
@@ -114,7 +164,8 @@ static void infer(uint32_t count, uint32_t warmup) {
     }
 #if !TC_FIRMWARE_KEEP_INPUT
     if (count > 1u || warmup > 0u) {
-        tc_put("e-[No RAM to keep the input: load it before each inference and use 'infer 1 0']\r\n");
+        tc_put(TC_MODEL_STREAMED ? "e-[A streamed input is not kept" : "e-[No RAM to keep the input");
+        tc_put(": load it before each inference and use 'infer 1 0']\r\n");
         return;
     }
 #endif
@@ -134,6 +185,9 @@ static void infer(uint32_t count, uint32_t warmup) {
         put_number("e-[Inference failed with status ", (uint32_t)status, "]\r\n");
         return;
     }
+#if PUSHED_ON_ARRIVAL
+    put_number("m-[Rows were pushed as they came in, in ", microseconds(pushing), " us]\r\n");
+#endif
     results();
 }
 
@@ -211,7 +265,7 @@ static void store(const char *hex) {
             tc_put("e-[Invalid or missing hex digit]\r\n");
             return;
         }
-        *input_byte(loaded++) = (uint8_t)(high * 16 + low);
+        store_byte((uint8_t)(high * 16 + low));
     }
     if (loaded == loading) {
         tc_put("m-load-done\r\n");
@@ -219,6 +273,9 @@ static void store(const char *hex) {
 }
 
 static void print_buffer(void) {
+#if PUSHED_ON_ARRIVAL
+    tc_put("e-[A streamed input is not kept]\r\n");
+#else
     for (uint32_t i = 0; i < loaded; ++i) {
         tc_put(i % 8u == 0u ? "m-buffer-" : "-");
         tc_put_hex(*input_byte(i), 2);
@@ -226,6 +283,7 @@ static void print_buffer(void) {
             tc_put("\r\n");
         }
     }
+#endif
 }
 
 static void buffer_command(char *rest) {

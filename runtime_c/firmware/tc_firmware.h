@@ -12,7 +12,7 @@
 
 /* One input or output: where it lies in the arena, and what its elements mean: (q - zero_point) * scale. */
 typedef struct {
-    uint32_t offset; /* bytes from the start of the arena */
+    uint8_t *data; /* its first byte in the arena */
     uint32_t bytes;
     float scale; /* 0: the integers are the values, such as labels */
     int32_t zero_point;
@@ -21,13 +21,22 @@ typedef struct {
 
 #include "tc_firmware_model.h"
 
-/* The arena, and the ports of the model with all input bytes together. */
-extern uint8_t tc_arena[TC_MODEL_ARENA_BYTES];
+/* The parts of the arena, and the ports of the model with all input bytes together. */
+#define TC_DECLARE(name, memory, bytes) extern uint8_t name[bytes];
+TC_MODEL_ARENAS(TC_DECLARE)
 extern const tc_port tc_inputs[TC_MODEL_INPUT_COUNT];
 extern const tc_port tc_outputs[TC_MODEL_OUTPUT_COUNT];
 uint32_t tc_input_bytes(void);
 
+#if TC_MODEL_STREAMED
+/* The input is pushed: begin an inference, ask where the next row belongs, take in `count` rows (NULL: one, which lies
+ * there). Return the model's tc_status: TC_MORE while rows are missing, TC_OK when the outputs lie in the arena. */
+int tc_start(void);
+uint8_t *tc_next_row(void);
+int tc_push(const uint8_t *rows, int32_t count);
+#else
 /* One inference on what lies in the arena. Returns the model's tc_status; 0 is success. */
 int tc_infer(void);
+#endif
 
 #endif

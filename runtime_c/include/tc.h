@@ -5,11 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Answer of every inference call. */
+/* Answer of every inference call. The last three come from models whose input is streamed. */
 typedef enum {
     TC_OK = 0,
     TC_NO_ARENA = 1,       /* the arena pointer is null or not aligned to TC_ARENA_ALIGN */
-    TC_CANARY = 2          /* checked builds: a kernel wrote outside its tensor */
+    TC_CANARY = 2,         /* checked builds: a kernel wrote outside its tensor */
+    TC_MORE = 3,           /* no error: the rows were taken in, and more are missing */
+    TC_NOT_STARTED = 4,    /* rows were pushed before the inference was started */
+    TC_BAD_ROWS = 5        /* more rows than are missing, less than one, or a null pointer to them */
 } tc_status;
 
 #define TC_ARENA_ALIGN 16

@@ -11,6 +11,9 @@
 /* What stopped the firmware: the number of the Cortex-M exception, or one of these. */
 #define TC_PANIC_CLOCK 256u /* an oscillator, PLL or voltage regulator never became ready */
 
+/* Switch on the memories that reset leaves off. Called at reset where TC_HAS_MEMORY_INIT is defined. */
+void tc_memory_init(void);
+
 /* Clocks, wait states and counter; then the console. Called by the firmware before anything else. */
 void tc_clock_init(void);
 void tc_console_init(void);

@@ -12,7 +12,7 @@ from tinycompile.errors import BoardError
 from tinycompile.resources import folder
 
 NAMES = (
-    "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "stm32f412",
+    "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547", "stm32f407", "stm32f412",
     "stm32f746", "stm32g0b1", "stm32h743", "stm32l4r5", "stm32u575",
 )  # fmt: skip
 
@@ -58,10 +58,20 @@ def test_pll_settings_make_the_clock_that_the_board_promises() -> None:
             assert source[board.platform.name] * 10**6 * s["pll_n"] == board.clock_hz * s["pll_m"] * out, board.name
 
 
-def test_h743_keeps_the_arena_in_axi_sram_and_lists_the_other_banks() -> None:
+def test_h743_has_stack_and_variables_in_axi_sram_and_the_arena_in_three_banks() -> None:
     board = load_board("stm32h743")
     assert board.ram == MemoryRegion("sram", 0x2400_0000, 512 * 1024)
     assert {"dtcm", "itcm", "sram_d2", "sram_d3"} < {r.name for r in board.memory}
+    assert board.banks == (
+        MemoryRegion("dtcm", 0x2000_0000, 128 * 1024),
+        MemoryRegion("sram", 0x2400_0000, 512 * 1024),
+        MemoryRegion("sram_d2", 0x3000_0000, 288 * 1024),
+    )
+
+
+def test_a_board_that_names_no_banks_has_the_main_memory_alone() -> None:
+    several = {board.name for board in all_boards() if board.banks != (board.ram,)}
+    assert several == {"mps3-an547", "stm32f407", "stm32h743"}
 
 
 def test_an_alias_may_have_its_own_console() -> None:
@@ -145,6 +155,26 @@ def test_a_wrong_file_is_rejected_by_key(tmp_path: Path, old: str, new: str, key
     message = str(caught.value)
     assert message.startswith(str(path))
     assert key in message and allowed in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "allowed"),
+    [
+        ('["dtcm", ', '["dtcm2", ', "arena names 'dtcm2', which is no region of this board", "dtcm"),
+        ('["dtcm", ', '["flash", ', "arena names 'flash', which holds code", "sram_d2"),
+        ('["dtcm", ', '["dtcm", "dtcm", ', "arena is ['dtcm', 'dtcm'", "each region once"),
+        ('["dtcm", "sram", ', '["dtcm", ', "arena is ['dtcm', 'sram_d2']", "'sram' in it"),
+        ('arena = ["dtcm", ', 'arena = [1, ', "arena is [1,", "a list of strings"),
+        ('origin = 0x2000_0000, size = "128K"', 'origin = 0x2400_0000, size = "128K"', "overlap", "at most"),
+    ],
+)  # fmt: skip
+def test_wrong_banks_are_rejected_by_key(tmp_path: Path, old: str, new: str, what: str, allowed: str) -> None:
+    path = edited(tmp_path, old, new, base="stm32h743")
+    with pytest.raises(BoardError) as caught:
+        load_board(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert what in message and allowed in message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

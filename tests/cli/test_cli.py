@@ -159,6 +159,15 @@ def test_a_full_disk_is_named(elsewhere: bool, example: Path, tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_parts_of_an_arena_are_listed(example: Path, tmp_path: Path) -> None:
+    small = [part for text in ("dtcm=4K", "sram=8K", "sram_d2=8K") for part in ("--memory", text)]
+    for memory, several in ((small, True), ([], False)):
+        out = tmp_path / f"out{several}"
+        result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32h743", "-o", out, "--no-emulate", *memory)
+        assert result.exit_code == 0
+        assert f"in dtcm {' ' * 4}" in result.stdout.replace("│", " ") and ("in sram " in result.stdout) is several
+
+
 def test_the_sram_budget_covers_stack_and_arena(example: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",

@@ -9,8 +9,10 @@ import pytest
 from tests.deploy.toy import ADD_ONE, INPUT, OUTPUT, toy
 from tinycompile.boards import Board, all_boards, load_board
 from tinycompile.deploy import Console, Toolchain, build_firmware, find_toolchain
+from tinycompile.deploy.image import read_image
 from tinycompile.errors import DoesNotFit, InternalError, ToolchainError
 from tinycompile.simulate.emulator import emulate, emulate_in_qemu
+from tinycompile.simulate.emulator.peripherals import Bus
 
 DIALOGUE = [
     b"name%", b"profile%", b"results%", b"infer 1 0%", b"db 00%", b"db load 11%", b"db load 10%",
@@ -67,6 +69,49 @@ def test_every_board_builds(board: Board, console: Console, toolchain: Toolchain
     assert firmware.keeps_input == (console == "uart")
     assert firmware.run_stack.bytes <= firmware.stack.bytes < firmware.stack_reserved
     assert firmware.flash_bytes < 12_000 and firmware.static_ram_bytes < 1024
+
+
+@pytest.mark.parametrize(
+    ("name", "bank"), [(b.name, r.name) for b in all_boards() for r in b.banks if r != b.ram], ids="-".join
+)
+def test_an_arena_lies_in_the_bank_of_its_section(name: str, bank: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    board = load_board(name)
+    arena = 20_000
+    firmware = build_firmware(toy(arena=arena, section=f".arena.{bank}"), board, tmp_path, toolchain=toolchain)
+    image = read_image(firmware.elf)
+    assert image.symbol("tc_arena").address == board.region(bank).origin
+    assert image.used(board.ram) < 2048 and arena < firmware.static_ram_bytes < arena + 1024
+    assert firmware.bin.stat().st_size < 12_000  # the arena is no part of what is programmed
+    with pytest.raises(DoesNotFit) as caught:
+        large = toy(arena=board.region(bank).size + 4, section=f".arena.{bank}")
+        build_firmware(large, board, tmp_path, toolchain=toolchain)
+    assert (caught.value.memory, caught.value.available) == (bank, board.region(bank).size)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(("name", "bank"), [("stm32h743", "sram_d2"), ("stm32f407", "ccm")])
+def test_an_image_with_its_arena_in_another_bank_answers(
+    name: str, bank: str, toolchain: Toolchain, tmp_path: Path
+) -> None:
+    board = load_board(name)
+    firmware = build_firmware(toy(section=f".arena.{bank}"), board, tmp_path, toolchain=toolchain)
+    check_dialogue(emulate(firmware.elf, board, uart_input=DIALOGUE).console, board)
+
+
+@pytest.mark.emulator
+def test_the_h743_switches_its_d2_memories_on_before_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[int, int] = {}
+    write = Bus.write
+
+    def note(bus: Bus, address: int, size: int, value: int) -> None:
+        written[address] = value
+        write(bus, address, size, value)
+
+    monkeypatch.setattr(Bus, "write", note)
+    board = load_board("stm32h743")
+    firmware = build_firmware(toy(section=".arena.sram_d2"), board, tmp_path, console="semihosting")
+    assert emulate(firmware.elf, board, files={"input.bin": INPUT}).exit_status == 0
+    assert written[0x580244DC] >> 29 == 7  # RCC_AHB2ENR: SRAM1EN, SRAM2EN, SRAM3EN
 
 
 @pytest.mark.emulator

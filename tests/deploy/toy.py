@@ -33,14 +33,15 @@ int toy_run(uint8_t *arena, const int8_t *input, int8_t *output) {
 
 MODEL = """#include "toy.h"
 #define TC_MODEL_NAME "toy"
-#define TC_MODEL_ARENA_BYTES {arena}
+#define TC_MODEL_ARENAS(X) {arenas}
 #define TC_MODEL_ARENA_ALIGN 16
-#define TC_MODEL_RUN(arena) toy_run((arena), 0, 0)
+#define TC_MODEL_STREAMED 0
+#define TC_MODEL_RUN() toy_run(tc_arena, 0, 0)
 #define TC_MODEL_INPUT_BYTES {inputs}u
 #define TC_MODEL_INPUT_COUNT 1
-#define TC_MODEL_INPUTS {{ {{ 0, {inputs}, 0.5f, -3, 1 }} }}
+#define TC_MODEL_INPUTS {{ {{ tc_arena, {inputs}, 0.5f, -3, 1 }} }}
 #define TC_MODEL_OUTPUT_COUNT 2
-#define TC_MODEL_OUTPUTS {{ {{ 0, 10, 0.25f, -3, 1 }}, {{ 12, 4, 0.0f, 0, 4 }} }}
+#define TC_MODEL_OUTPUTS {{ {{ tc_arena, 10, 0.25f, -3, 1 }}, {{ tc_arena + 12, 4, 0.0f, 0, 4 }} }}
 """
 
 
@@ -51,11 +52,13 @@ class Toy:
     files: Mapping[str, str] = field(hash=False)
     name: str = "toy"
     run: str = "toy_run"
+    entry: str = "toy_run"
+    push: str | None = None
 
 
-def toy(body: str = ADD_ONE, *, arena: int = 64, inputs: int = 10) -> Toy:
-    """A model of that C, with an arena and an input of so many bytes."""
-    model = MODEL.format(arena=arena, inputs=inputs)
+def toy(body: str = ADD_ONE, *, arena: int = 64, inputs: int = 10, section: str = ".noinit") -> Toy:
+    """A model of that C, with an arena and an input of so many bytes; the arena in that section of the image."""
+    model = MODEL.format(arenas=f'X(tc_arena, "{section}", {arena})', inputs=inputs)
     return Toy({"toy.h": HEADER, "toy.c": body, "tc_firmware_model.h": model})
 
 

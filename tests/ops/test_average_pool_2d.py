@@ -55,7 +55,7 @@ def test_a_mean_of_everything_folds(graph: Graph, most: int) -> None:
     io, rows = graph.io(op), noise(graph)[0]["x"]
     state = np.zeros(x.channels, np.int32)
     for y in range(0, x.hw[0], most):
-        state = op.accumulate(io, state, rows[:, y : y + most])
+        state = op.accumulate(io, state, rows[:, y : y + most], y)
     assert (op.finish(io, state) == op.run(io, rows)).all()
     assert [cut.windows[0] for cut in op.fold(io) or ()] == [Window(y, 0, 1, x.hw[1]) for y in range(x.hw[0])]
 

@@ -11,13 +11,13 @@ from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tinycompile.errors import QuantizationFailed
-from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor, Window
 from tinycompile.ops import Conv2D
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
-    """Any convolution: groups, multipliers, strides, dilations, paddings larger than the kernel."""
+    """Any convolution: groups, multipliers, strides, dilations, paddings larger than the kernel; or of all pixels."""
     kernel = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)) | st.just((1, 1)) | st.just((3, 3)) | st.just((7, 6)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)) | st.just((1, 1)))
     dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -25,6 +25,8 @@ def graphs(draw: st.DrawFn) -> Graph:
     span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     least = [max(1, span[0] - pad.top - pad.bottom), max(1, span[1] - pad.left - pad.right)]
     height, width = (draw(st.integers(n, n + 5)) for n in least)
+    if draw(st.integers(0, 3)) == 0:
+        (height, width), dilation, pad = kernel, (1, 1), Pad()
     kind = draw(st.sampled_from(["plain", "depthwise", "depthwise", "groups"]))
     groups = 1 if kind == "plain" else draw(st.integers(1, 9 if kind == "depthwise" else 3))
     per_in = 1 if kind == "depthwise" else draw(st.integers(1, 9))
@@ -47,6 +49,26 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @given(graphs(), st.integers(0, 2**31))
 def test_specification_is_the_rounded_float_convolution(graph: Graph, seed: int) -> None:
     assert_close_to_float(graph, noise(graph, seed))
+
+
+@settings(max_examples=80, deadline=None)
+@given(graphs(), st.integers(1, 4))
+def test_a_kernel_of_all_pixels_folds(graph: Graph, most: int) -> None:
+    (op,) = graph.ops
+    assert isinstance(op, Conv2D)
+    io, x = graph.io(op), noise(graph)[0]["x"]
+    cuts = op.fold(io)
+    assert (cuts is not None) == (op.kernel == io.x.hw and not op.pad and io.x.hw[0] > 1)
+    if cuts is None:
+        return
+    state = np.zeros(io.out.channels, np.int32)
+    for y in range(0, io.x.hw[0], most):
+        state = op.accumulate(io, state, x[:, y : y + most], y)
+    constants = (t.values for t in io.inputs[1:])
+    assert (op.finish(io, state) == op.run(io, x, *constants)).all()
+    assert [cut.windows[0] for cut in cuts] == [Window(y, 0, 1, io.x.hw[1]) for y in range(io.x.hw[0])]
+    macs = sum(cut.op.features(io).macs for cut in cuts)
+    assert macs == op.features(io).macs == io.inputs[1].size
 
 
 def test_an_accumulator_that_may_leave_int32_is_refused() -> None:

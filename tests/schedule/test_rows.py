@@ -20,7 +20,7 @@ from tinycompile.codegen import render
 from tinycompile.errors import Mismatch, UsageError
 from tinycompile.ir import Graph, Pad
 from tinycompile.ops import Add, AveragePool2D
-from tinycompile.schedule import Goal, Plan, Program, Stage, Stream, candidate, schedule
+from tinycompile.schedule import Goal, Plan, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.assemble import assemble
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import solve
@@ -36,7 +36,7 @@ HALF = {"kernel": (3, 3), "stride": (2, 2), "pad": Pad(1, 1, 1, 1)}
 @pytest.fixture
 def toy_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         yield
 
 
@@ -72,7 +72,7 @@ def agree(program: Program) -> None:
 @given(graph=toys.graphs(flips=False), seed=st.integers(0, 1 << 20))
 def test_random_streams_equal_the_reference(graph: Graph, seed: int, tiles: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         plan = cuts(graph, np.random.default_rng(seed), tiles)
         assume(plan is not None)
         program = schedule(graph, LARGE, Goal(plan=plan))

@@ -13,7 +13,7 @@ from tests.schedule import toys
 from tests.schedule.toys import Builder, Flat, Flip, Plus, Slide, Trail
 from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageError
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
-from tinycompile.schedule import RESERVED, Call, Goal, Plan, Program, Stage, Stream, candidate, schedule
+from tinycompile.schedule import RESERVED, Call, Goal, Plan, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.liveness import problem
 from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.stages import members, planned, whole
@@ -25,7 +25,7 @@ LARGE = toys.board(1 << 20)
 @pytest.fixture(autouse=True, scope="module")
 def toy_kernels() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidate, "candidates", toys.candidates)
+        patch.setattr(prices, "candidates", toys.candidates)
         yield
 
 
@@ -114,7 +114,7 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     assert error.peak.startswith("op0: ")
     assert "input 32x32x2 (2,048 bytes)" in error.peak
     assert "scratch (512 bytes)" in error.peak
-    assert "even patches 8x8 to t3 need" in error.hint
+    assert f"even in stages it needs {error.needed:,} bytes; the largest rings are those of" in error.hint
 
 
 def test_in_place_sums_share_their_input() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tinycompile.backends import Kernel
+from tinycompile.boards import MemoryRegion
 from tinycompile.ir import (
     IO,
     Array,
@@ -142,7 +143,8 @@ def candidates(op: Op, io: IO, features: frozenset[str] = frozenset()) -> tuple[
 
 def board(ram: int) -> Any:
     """A board as far as the scheduler looks at it."""
-    return SimpleNamespace(name="toy", core="cortex-m4", features=frozenset(), ram=SimpleNamespace(size=ram))
+    sram = MemoryRegion("sram", 0x2000_0000, ram)
+    return SimpleNamespace(name="toy", core="cortex-m4", features=frozenset(), ram=sram, banks=(sram,))
 
 
 class Builder:

@@ -67,12 +67,13 @@ def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> 
         "    return (tc_status)status;\n}\n"
     )
     files["tc_firmware_model.h"] = (
-        '#include "batch.h"\n#define TC_MODEL_NAME "batch"\n#define TC_MODEL_ARENA_BYTES BATCH_ARENA_BYTES\n'
-        "#define TC_MODEL_ARENA_ALIGN TC_ARENA_ALIGN\n#define TC_MODEL_RUN(arena) batch_run((arena), NULL, NULL)\n"
-        f"#define TC_MODEL_INPUT_COUNT 1\n#define TC_MODEL_INPUTS {{ {{ 0, {len(given)}, 1.0f, 0, 1 }} }}\n"
+        '#include "batch.h"\n#define TC_MODEL_NAME "batch"\n'
+        '#define TC_MODEL_ARENAS(X) X(tc_arena, ".noinit", BATCH_ARENA_BYTES)\n'
+        "#define TC_MODEL_ARENA_ALIGN TC_ARENA_ALIGN\n#define TC_MODEL_RUN() batch_run(tc_arena, NULL, NULL)\n"
+        f"#define TC_MODEL_INPUT_COUNT 1\n#define TC_MODEL_INPUTS {{ {{ tc_arena, {len(given)}, 1.0f, 0, 1 }} }}\n"
         f"#define TC_MODEL_INPUT_BYTES {len(given)}\n#define TC_MODEL_OUTPUT_BYTES {len(expected)}\n"
         "#define TC_MODEL_OUTPUT_COUNT 1\n"
-        f"#define TC_MODEL_OUTPUTS {{ {{ {len(given)}, {len(expected)}, 1.0f, 0, 1 }} }}\n"
+        f"#define TC_MODEL_OUTPUTS {{ {{ tc_arena + {len(given)}, {len(expected)}, 1.0f, 0, 1 }} }}\n"
     )
     files.pop("tc_firmware_model.inc", None)
     return Sources("batch", files, "batch_run", {}), given, expected

@@ -45,6 +45,8 @@ class Options:
     recipe: Recipe = field(default_factory=Recipe)
     console: Console = "uart"
     toolchain: Literal["zig", "gcc"] = "zig"
+    keep_input: bool | None = None
+    """Whether the serial firmware has a buffer for the input besides the arena; None: where it is resident and fits."""
     checked: bool = False
     name: str | None = None
     verify_samples: int = 2
@@ -123,7 +125,7 @@ def _finish(
         host_job = pool.submit(build_host, compiled.sources, draft, checked=options.checked)
         firmware = build_firmware(
             compiled.sources, compiled.board, draft,
-            console=options.console, checked=options.checked, toolchain=toolchain,
+            console=options.console, checked=options.checked, keep_input=options.keep_input, toolchain=toolchain,
         )  # fmt: skip
         host = host_job.result()
     inputs = verification_inputs(compiled.graph, samples, options.verify_samples)

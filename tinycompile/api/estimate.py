@@ -8,17 +8,24 @@ from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
 from tinycompile.schedule import Program
+from tinycompile.schedule.pushed import pushed
 from tinycompile.schedule.search import short_name
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes of the arena, bytes of constants in flash, predicted cycles, and multiply-accumulates."""
+    """Bytes of the arena, bytes of constants in flash, predicted cycles, and multiply-accumulates.
+
+    ``ring`` is what a streamed input takes of the arena; it is 0 where the input is resident, and
+    ``arena_without_input`` then is the arena if the application kept the input elsewhere.
+    """
 
     arena: int
     constants: int
     cycles: int
     macs: int
+    arena_without_input: int
+    ring: int = 0
 
     def milliseconds(self, board: Board) -> float:
         """Latency at the board's clock."""
@@ -27,12 +34,14 @@ class Estimate:
 
 def estimate(program: Program, board: Board) -> Estimate:
     """The needs of a whole program; its code size is known only once it is linked."""
-    graph = program.graph
+    graph, streamed = program.graph, pushed(program)
     return Estimate(
         arena=program.arena_bytes,
         constants=sum(constants(program).values()),
         cycles=sum(call.cycles(graph, board.core) for call in program.unrolled()),
         macs=sum(call.op.features(call.io(graph)).macs for call in program.unrolled()),
+        arena_without_input=program.arena_bytes_without_input,
+        ring=streamed.ring_bytes if streamed is not None else 0,
     )
 
 
@@ -54,12 +63,13 @@ def check_ports(graph: Graph, board: Board) -> None:
     for kind, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):
         tensors = [graph.tensors[name] for name in names]
         needed = sum(t.size for t in tensors)
-        if needed > board.ram.size:
+        available = sum(region.size for region in board.banks)
+        if needed > available:
             raise DoesNotFit(
                 f"{graph.name} does not fit {board.name}: its {kind} alone are too large",
                 memory="SRAM",
                 needed=needed,
-                available=board.ram.size,
+                available=available,
                 peak=", ".join(f"{short_name(t.name)} {'x'.join(map(str, t.shape))}" for t in tensors),
                 hint="a smaller input" + _larger(ram=needed, flash=_weights(graph)),
             )

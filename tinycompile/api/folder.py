@@ -13,13 +13,13 @@ from tinycompile.boards import Board, load_board
 from tinycompile.errors import UsageError
 from tinycompile.ir import DType, Graph, Port, Quant, Tensor
 from tinycompile.report import SCHEMA_VERSION
-from tinycompile.schedule import Program, View
+from tinycompile.schedule import Bank, Program, View
 from tinycompile.simulate import Host
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The artefacts of one build. ``program`` has no steps: only its ports and the size of its arena are known."""
+    """The artefacts of one build. ``program`` has no steps: only its ports and the banks of its arena are known."""
 
     path: Path
     report: Mapping[str, Any]
@@ -35,8 +35,9 @@ class Folder:
         """The host library, loaded."""
         size = self.report["memory"]["arena_declared"]
         library = self.path / str(self.report["host_library"])
+        banks = [bank.start for bank in self.program.banks]
         try:
-            return Host(library, self.graph, run=self.report["inference_function"], arena_bytes=size)
+            return Host(library, self.graph, run=self.report["inference_function"], arena_bytes=size, banks=banks)
         except (OSError, AttributeError) as error:
             raise UsageError(
                 f"cannot load the host library: {error}", where=str(self.path), hint="build again on this machine"
@@ -71,7 +72,8 @@ def open_folder(path: Path) -> Folder:
         )
         inputs, outputs = (tuple(_view(p) for p in report[kind]) for kind in ("inputs", "outputs"))
         sizes = {r["name"]: r["size"] for r in report["board"]["memory"]}
-        program = Program(graph, (), report["memory"]["arena_bytes"], inputs, outputs)
+        banks = tuple(Bank(b["region"], b["start"], b["bytes"]) for b in report["memory"]["banks"])
+        program = Program(graph, (), report["memory"]["arena_bytes"], inputs, outputs, banks=banks)
         board = load_board(report["board"]["file"] or report["board"]["name"]).with_memory(sizes)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{REPORT} in {str(path)!r} lacks {error}", hint="build again") from error
@@ -84,4 +86,4 @@ def _tensor(port: Mapping[str, Any]) -> Tensor:
 
 
 def _view(port: Mapping[str, Any]) -> View:
-    return View(port["name"], port["offset"], tuple(port["shape"]), port["bytes"])
+    return View(port["name"], port["offset"] or 0, tuple(port["shape"]), port["bytes"])

@@ -64,7 +64,7 @@ def emulated_inference(folder: Folder) -> Inference:
     def infer(inputs: dict[str, Array]) -> tuple[dict[str, Array], Emulation | None]:
         ran = run_firmware(
             folder.elf, folder.board, folder.program, inputs,
-            console=report["console"], run=report["inference_function"],
+            console=report["console"], run=report["input"]["push_function"] or report["inference_function"],
         )  # fmt: skip
         return dict(ran.outputs), ran.cost
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from tinycompile.boards import Board
+from tinycompile.codegen.names import bank_symbols
 from tinycompile.errors import EmulationFault
 from tinycompile.ir import Array
 from tinycompile.schedule import Program, View
 from tinycompile.simulate.emulator import Emulation, emulate
 from tinycompile.simulate.emulator.qemu import emulate_in_qemu
 
-ARENA = "tc_arena"
 HEX_BYTES = 32
 """Input bytes in one ``db`` command."""
 
@@ -53,19 +53,21 @@ def run_firmware(
 ) -> Ran:
     """One inference of the image in the emulator.
 
-    ``inputs`` are arrays as for ``simulate.reference``; ``run`` is the inference function to measure, ``layers`` the
-    functions within it. Raises EmulationFault where the firmware faults, hangs or reports an error.
+    ``inputs`` are arrays as for ``simulate.reference``; ``run`` is the function to measure (all its calls make up the
+    inference), ``layers`` the functions within it. Raises EmulationFault where the firmware faults, hangs or reports
+    an error.
     """
     data = input_bytes(program, inputs)
-    watched = (ARENA,) if touched else ()
+    banks = bank_symbols(len(program.banks))
+    watched = banks if touched else ()
     if console == "semihosting":
         files = {"input.bin": data}
         return _finished(program, emulate(elf, board, files=files, roi=run, layers=layers, touched=watched))
     commands = serial_commands(data)
-    result = emulate(elf, board, uart_input=commands, roi=run, layers=layers, touched=watched, dump=(ARENA,))
+    result = emulate(elf, board, uart_input=commands, roi=run, layers=layers, touched=watched, dump=banks)
     if "e-[" in result.console or "m-results" not in result.console:
         raise EmulationFault(f"the firmware did not answer as the protocol asks: {result.console[-300:]}")
-    memory = np.frombuffer(result.objects[ARENA], np.uint8)
+    memory = np.frombuffer(b"".join(result.objects[name] for name in banks), np.uint8)
     return Ran({v.tensor: _at(program, memory, v) for v in program.outputs}, result)
 
 

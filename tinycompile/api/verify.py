@@ -5,21 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
 from tinycompile.api.compile import Compiled
-from tinycompile.api.session import ARENA, Ran, run_firmware, run_in_qemu
+from tinycompile.api.session import Ran, run_firmware, run_in_qemu
+from tinycompile.codegen.names import bank_symbols
 from tinycompile.data import Samples
 from tinycompile.deploy import Firmware, Toolchain, build_firmware
 from tinycompile.ir import Array, DType, Graph
 from tinycompile.progress import Progress
-from tinycompile.simulate import Host, arena, compare, reference
+from tinycompile.simulate import Host, PushedHost, arena, compare, reference
 from tinycompile.simulate.emulator import Emulation
 from tinycompile.simulate.emulator.qemu import qemu_version
 
 Inputs = Mapping[str, Array]
+PORTIONS = (1, 0, 3)
+"""How a streamed input is pushed: a row, a row that is written in place, three rows, and again."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Verification:
     emulation: Emulation | None = None
     arena_touched: int | None = None
     """Highest byte of the arena that was written, plus one."""
+    banks_touched: tuple[int, ...] = ()
+    """The same for each bank, from its own start."""
 
 
 def verification_inputs(graph: Graph, samples: Samples | None, count: int) -> list[Inputs]:
@@ -72,9 +78,15 @@ def verify_stages(
         for x, y in zip(inputs, expected, strict=True):
             compare(y, arena(program, x), names=("reference", "arena"))
     with progress.stage("run host"):
-        library = Host(host, compiled.graph, run=sources.run, arena_bytes=_arena_bytes(compiled, firmware))
+        starts = [bank.start for bank in program.banks]
+        size = _arena_bytes(compiled, firmware)
+        library = Host(host, compiled.graph, run=sources.run, arena_bytes=size, banks=starts)
         for x, y in zip(inputs, expected, strict=True):
             compare(y, library(x), names=("reference", "host"))
+        if sources.push is not None:
+            pushing = PushedHost(host, program, name=sources.name, arena_bytes=size)
+            for x, y in zip(inputs, expected, strict=True):
+                compare(y, pushing.infer(x, cycle(PORTIONS)), names=("reference", "host, rows pushed"))
     if not emulated or (compiled.board.emulator is None and not _has_qemu(compiled)):
         return Verification(("reference", "arena", "host"), len(inputs))
     if compiled.board.emulator is None:
@@ -87,12 +99,13 @@ def verify_stages(
         with progress.stage("run emulator"):
             ran = run_firmware(
                 firmware.elf, compiled.board, program, x,
-                console=firmware.console, run=sources.run, layers=tuple(sources.layers), touched=not runs,
+                console=firmware.console, run=sources.entry, layers=tuple(sources.layers), touched=not runs,
             )  # fmt: skip
         compare(y, ran.outputs, names=("reference", "emulator"))
         runs.append(ran.cost)
-    touched = runs[0].touched[ARENA].high_water
-    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], touched)
+    touched = tuple(runs[0].touched[name].high_water for name in bank_symbols(len(program.banks)))
+    highest = max((b.start + high for b, high in zip(program.banks, touched, strict=True) if high), default=0)
+    return Verification(("reference", "arena", "host", "emulator"), len(inputs), runs[0], highest, touched)
 
 
 def _has_qemu(compiled: Compiled) -> bool:
@@ -105,9 +118,11 @@ def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None) -
         image = build_firmware(
             compiled.sources, compiled.board, Path(folder), console="semihosting", toolchain=toolchain
         )  # fmt: skip
-        return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.run)
+        return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.entry)
 
 
 def _arena_bytes(compiled: Compiled, firmware: Firmware) -> int:
     """The arena as the C declares it, which in checked builds has a guard behind the plan."""
-    return max(compiled.program.arena_bytes, firmware.symbols.get(ARENA, 0))
+    last = compiled.program.banks[-1]
+    declared = firmware.symbols.get(bank_symbols(len(compiled.program.banks))[-1], 0)
+    return last.start + max(last.size, declared)

@@ -41,8 +41,9 @@ class Kernel:
     what changes from one window of the op to another. All else is a constant of the generated function.
     ``in0_turn in0_ring`` are for kernels that read several rows at a time: from row ``in0_turn`` on, rows lie
     ``in0_ring`` elements lower than their pitch says (0 where the rows are in no ring, a literal in the call).
+    ``in0_top in0_left`` (and ``out_top`` and so on) are where windows begin in the whole tensor.
     ``in0_first in0_last`` are for kernels that take in rows a few at a time (``Op.fold``): 1 where the call gets
-    the first or the last of them; scratch keeps what lies between.
+    the first or the last of them; scratch keeps what lies between. Such a kernel has these or ``in0_top``.
     """
 
     name: str

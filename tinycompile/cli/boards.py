@@ -28,7 +28,7 @@ def boards(as_json: bool) -> None:
         table.add_row(
             board.name, _short_core(board), " ".join(sorted(board.features)) or "-",
             f"{board.clock_hz / 1e6:g}",
-            f"{board.flash.size // 1024} K", f"{board.ram.size // 1024} K",
+            f"{board.flash.size // 1024} K", f"{sum(region.size for region in board.banks) // 1024} K",
             _simulators(board),
         )  # fmt: skip
     Console().print(table)
@@ -51,6 +51,7 @@ def _facts(board: Board) -> dict[str, object]:
         "core": board.core,
         "features": sorted(board.features),
         "clock_hz": board.clock_hz,
+        "arena": list(board.arena),
         "memory": [{"name": r.name, "origin": r.origin, "size": r.size} for r in board.memory],
         "emulator": board.emulator,
         "qemu": board.qemu,

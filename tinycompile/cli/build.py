@@ -38,6 +38,12 @@ from tinycompile.cli.progress import Terminal
     help="clang of the ziglang package, or arm-none-eabi-gcc.",
 )
 @click.option("--name", metavar="NAME", help="Prefix of the C functions; default: the model's file name.")
+@click.option(
+    "--keep-input/--no-keep-input",
+    default=None,
+    help="Give the serial firmware a buffer for the input, so that one load serves many inferences; "
+    "default: where the input is resident, and it fits.",
+)
 @click.option("--checked", is_flag=True, help="Canaries in the arena around every layer.")
 @click.option("--no-emulate", is_flag=True, help="Do not run the firmware in the emulator.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the time of each stage.")
@@ -45,14 +51,15 @@ from tinycompile.cli.progress import Terminal
 @json_option
 def build(
     model: Path, board: str, output: Path | None, force: bool, console: str, toolchain: str, name: str | None,
-    checked: bool, no_emulate: bool, verbose: bool, as_json: bool, **texts: Any,
+    keep_input: bool | None, checked: bool, no_emulate: bool, verbose: bool, as_json: bool, **texts: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL (.onnx or .tflite) into C, a host library and a firmware image."""
     from tinycompile.api import build as build_model
 
     options = read_options(
-        texts, console=console, toolchain=toolchain, name=name, checked=checked, emulate=not no_emulate
-    )
+        texts, console=console, toolchain=toolchain, name=name, keep_input=keep_input, checked=checked,
+        emulate=not no_emulate,
+    )  # fmt: skip
     progress = Terminal(verbose=verbose, quiet=as_json)
     try:
         built = build_model(model, board, output, options, force=force, progress=progress)
@@ -69,13 +76,16 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     memory, board = report["memory"], report["board"]
     table = Table(title=f"{report['model']['file']} on {board['name']} ({board['core']})", show_header=False)
     sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes"
-    arena = f"{memory['arena_bytes']:,} bytes ({memory['arena_bytes_without_input']:,} without the input)"
+    arena = f"{memory['arena_bytes']:,} bytes ({_without_input(report)})"
     proof = "optimal" if memory["arena_optimal"] else f"lower bound {memory['arena_bound']:,}"
     cycles = report["cycles"]["emulated"] or report["cycles"]["estimated"]
     how = "emulated" if report["cycles"]["emulated"] else "predicted"
     table.add_row("fits", "[green]yes[/]")
     table.add_row("SRAM", sram)
     table.add_row("  arena", f"{arena}, {proof}")
+    if [bank["region"] for bank in memory["banks"]] != ["sram"]:
+        for bank in memory["banks"]:
+            table.add_row(f"    in {bank['region']}", f"{bank['bytes']:,} of {bank['available']:,} bytes")
     stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
     table.add_row("  stack", stack)
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
@@ -90,6 +100,15 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
         table.add_row("int8 against float", _noise(name, ratio))
     table.add_row("folder", str(folder))
     Console().print(table)
+
+
+def _without_input(report: Mapping[str, Any]) -> str:
+    """What the input takes of the arena."""
+    given = report["input"]
+    if given["mode"] == "resident":
+        return f"{report['memory']['arena_bytes_without_input']:,} without the input"
+    held = f"{given['ring_bytes']:,} for {given['ring_rows']} of {given['rows']} input rows"
+    return f"{held} of {given['row_bytes']:,} bytes"
 
 
 def _agreement(verification: Mapping[str, Any]) -> str:

@@ -50,15 +50,16 @@ def _show(console: Console, model: Path, found: Inspection) -> None:
     console.print(f"{model.name}: {found.macs:,} multiply-accumulates, {found.parameters:,} constants", markup=False)
     console.print(f"operators after import: {ops}", markup=False)
     table = Table(title="what it would need (cycles are predictions)")
-    for column in ("board", "fits", "arena", "flash", "cycles", "ms"):
+    for column in ("board", "fits", "arena", "without input", "flash", "cycles", "ms"):
         table.add_column(column, justify="left" if column in ("board", "fits") else "right")
     for need in found.needs:
         if need.estimate is None:
-            table.add_row(need.board.name, "[red]no: SRAM[/]", f"{need.needed or 0:,}", "", "", "")
+            table.add_row(need.board.name, "[red]no: SRAM[/]", f"{need.needed or 0:,}", "", "", "", "")
             continue
+        needs, fits = need.estimate, "[green]yes[/]" if need.fits else "[red]no: flash[/]"
         table.add_row(
-            need.board.name, "[green]yes[/]" if need.fits else "[red]no: flash[/]", f"{need.estimate.arena:,}",
-            f"{need.flash:,}", f"{need.estimate.cycles:,}", f"{need.estimate.milliseconds(need.board):.2f}",
+            need.board.name, fits, f"{needs.arena:,}", f"{needs.arena_without_input:,}", f"{need.flash:,}",
+            f"{needs.cycles:,}", f"{needs.milliseconds(need.board):.2f}",
         )  # fmt: skip
     console.print(table)
 
@@ -75,6 +76,8 @@ def _facts(found: Inspection) -> dict[str, Any]:
                 "board": need.board.name,
                 "fits": need.fits,
                 "arena_bytes": need.estimate.arena if need.estimate else None,
+                "arena_bytes_without_input": need.estimate.arena_without_input if need.estimate else None,
+                "input_ring_bytes": need.estimate.ring if need.estimate else None,
                 "flash_bytes": need.flash if need.estimate else None,
                 "cycles": need.estimate.cycles if need.estimate else None,
                 "milliseconds": need.estimate.milliseconds(need.board) if need.estimate else None,

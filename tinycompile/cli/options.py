@@ -14,7 +14,7 @@ from tinycompile.boards import parse_size
 from tinycompile.data import parse_preprocessing
 from tinycompile.errors import UsageError
 from tinycompile.ir import Shape
-from tinycompile.schedule import Goal
+from tinycompile.schedule import RESERVED, Goal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +36,9 @@ def model_options(function: F) -> F:
             click.option("--memory", "memory", multiple=True, metavar="REGION=SIZE",
                          help="Another size of a memory region, e.g. flash=8M or sram=2M; repeatable."),
             click.option("--sram", metavar="SIZE", help="SRAM budget, stack included, e.g. 64K; default: all."),
+            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed"]), default="resident",
+                         show_default=True,
+                         help="Whether the whole input is held, or its rows are pushed one by one as they arrive."),
             click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
                          help="The fastest program that fits, or the smallest."),
         )
@@ -77,11 +80,12 @@ def read_size(text: str, where: str) -> int:
 
 def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
     """``Options`` from the values of ``model_options`` and further fields; UsageError for texts that make no sense."""
-    memory = dict(read_sizes(texts["memory"]))
+    memory, ram = dict(read_sizes(texts["memory"])), None
     if texts["sram"]:
         if "sram" in memory:
             raise UsageError("--sram and --memory sram=... name the same region", hint="give one of them")
         memory["sram"] = read_size(texts["sram"], "--sram")
+        ram = memory["sram"] - RESERVED  # a board with several memories must not exceed it in all of them
     return Options(
         input_shapes=read_shapes(texts["input_shapes"]),
         calibration=texts["calibration"],
@@ -89,7 +93,7 @@ def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
         layout=texts["layout"],
         rounding=texts["rounding"],
         memory=memory,
-        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles"),
+        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram, pushed=texts["input_mode"] == "streamed"),
         **more,
     )
 

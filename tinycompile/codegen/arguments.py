@@ -6,21 +6,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinycompile.codegen.names import bank_name
 from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Pad
-from tinycompile.schedule.program import Call
+from tinycompile.schedule.program import Call, Program
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One C argument: a byte offset into the arena with its pointer type, or a plain number (``pointer`` empty)."""
+    """One C argument: a byte offset into a bank with its pointer type, or a plain number (``pointer`` empty)."""
 
     value: int
     pointer: str = ""
+    bank: int = 0
 
     def text(self, value: str) -> str:
         """The C expression, given the expression of its value."""
-        return f"({self.pointer})(void *)(arena + {value})" if self.pointer else value
+        return f"({self.pointer})(void *)({bank_name(self.bank)} + {value})" if self.pointer else value
 
 
 def parameters(kernel_arguments: Sequence[str], io: IO, has_scratch: bool) -> str:
@@ -32,14 +34,20 @@ def parameters(kernel_arguments: Sequence[str], io: IO, has_scratch: bool) -> st
     return ", ".join(pointers + [f"int32_t {a}" for a in kernel_arguments])
 
 
-def arguments(call: Call, io: IO) -> tuple[Argument, ...]:
+def arguments(call: Call, program: Program) -> tuple[Argument, ...]:
     """The arguments of one call, in the order of ``parameters``."""
-    found = [Argument(call.output.offset, f"{io.out.dtype.c_type} *")]
+    io = call.io(program.graph)
+    found = [_pointer(program, call.output.offset, f"{io.out.dtype.c_type} *")]
     for view, tensor in zip(call.inputs, io.activations, strict=True):
-        found.append(Argument(view.offset, f"const {tensor.dtype.c_type} *"))
+        found.append(_pointer(program, view.offset, f"const {tensor.dtype.c_type} *"))
     if call.scratch is not None:
-        found.append(Argument(call.scratch, "void *"))
+        found.append(_pointer(program, call.scratch, "void *"))
     return (*found, *(Argument(_extent(call, io, name)) for name in call.kernel.arguments))
+
+
+def _pointer(program: Program, offset: int, pointer: str) -> Argument:
+    bank, start = program.place(offset)
+    return Argument(start, pointer, bank)
 
 
 def fold(variants: Sequence[tuple[Argument, ...]], rows: Sequence[list[int]]) -> str:
@@ -52,6 +60,8 @@ def fold(variants: Sequence[tuple[Argument, ...]], rows: Sequence[list[int]]) ->
         if all(argument == column[0] for argument in column):
             texts.append(column[0].text(str(column[0].value)))
             continue
+        if len({argument.bank for argument in column}) > 1:
+            raise InternalError("the calls of one layer find a tensor in different banks")
         texts.append(column[0].text(f"t[{len(rows[0])}]"))
         for row, argument in zip(rows, column, strict=True):
             row.append(argument.value)
@@ -63,7 +73,7 @@ def _extent(call: Call, io: IO, name: str) -> int:
     if name in ("pad_top", "pad_left"):
         pad: Pad = getattr(call.op, "pad", Pad())
         return pad.top if name == "pad_top" else pad.left
-    match = re.fullmatch(r"(out|in(\d+))_(h|w|pitch|turn|ring|first|last)", name)
+    match = re.fullmatch(r"(out|in(\d+))_(h|w|top|left|pitch|turn|ring|first|last)", name)
     if match is None:
         raise InternalError(f"kernel {call.kernel.name!r} asks for the unknown argument {name!r}")
     view = call.output if match[1] == "out" else call.inputs[int(match[2])]
@@ -72,6 +82,8 @@ def _extent(call: Call, io: IO, name: str) -> int:
         return (view.pitch if match[3] == "pitch" else view.ring_bytes) // dtype.size
     if match[3] in ("first", "last"):
         return int(call.part is None or (call.part.starts if match[3] == "first" else call.part.ends))
+    if match[3] in ("top", "left"):
+        return view.top if match[3] == "top" else view.left
     if match[3] == "turn":
         return view.turn
     return view.hw[0] if match[3] == "h" else view.hw[1]

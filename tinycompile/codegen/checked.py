@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tinycompile.codegen.names import bank_name
 from tinycompile.schedule.program import Program, View
 
 TAIL = 16
@@ -27,7 +30,7 @@ class Guards:
             first, last = alive.get(root, (step, step))
             alive[root] = min(first, step), max(last, step)
             start = view.offset - view.slot * view.pitch
-            size = view.ring_bytes or self._bytes(view)
+            size = self._bytes(view)
             ranges.setdefault(root, set()).add((start, start + size))
 
         for view in program.inputs:
@@ -40,6 +43,9 @@ class Guards:
                 self._busy[step].add((call.scratch, call.scratch + size))
         for view in program.outputs:
             touch(view, len(calls) - 1)
+        if program.position is not None:
+            for busy in self._busy:
+                busy.add((program.position, program.position + 4))
         for root, (first, last) in alive.items():
             for step in range(first, last + 1):
                 self._busy[step] |= ranges[root]
@@ -54,13 +60,29 @@ class Guards:
         free.append((cursor, self._end))
         return free
 
+    def tables(self, step: int, first: int, count: int) -> list[dict[str, Any]]:
+        """What ``of`` finds, for each bank with free bytes: its pointer, its ranges, and the suffix of their table."""
+        found: dict[int, list[Range]] = {}
+        banks = self._program.banks
+        ends = [*(bank.start for bank in banks[1:]), self._end]
+        for low, high in self.of(first, count):
+            for index, (bank, end) in enumerate(zip(banks, ends, strict=True)):
+                start, stop = max(low, bank.start), min(high, end)
+                if start < stop:
+                    found.setdefault(index, []).append((start - bank.start, stop - bank.start))
+        return [
+            {"arena": bank_name(i), "table": f"free_{step}" + (f"_{i}" if i else ""), "ranges": ranges}
+            for i, ranges in sorted(found.items())
+        ]
+
     def _root(self, tensor: str) -> str:
         """The tensor whose bytes an alias shows."""
         op = self._producers.get(tensor)
         return self._root(op.inputs[0]) if op is not None and op.alias else tensor
 
     def _bytes(self, view: View) -> int:
-        """Bytes from a view's first element to behind its last."""
+        """Bytes from a view's first element to behind its last; in a ring, of all slots."""
         rows, columns = view.hw
+        rows = view.slots or rows
         element = self._program.graph.tensors[view.tensor].dtype.size
         return (rows - 1) * view.pitch + columns * view.shape[-1] * element

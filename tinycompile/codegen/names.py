@@ -34,3 +34,13 @@ def comment_text(text: str) -> str:
     """``text`` as it may stand in a C comment: on one line, and neither ending it nor seeming to begin another."""
     printable = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(printable.split()).replace("*/", "* /").replace("/*", "/ *")
+
+
+def bank_name(index: int) -> str:
+    """The pointer to a part of the arena: ``arena``, ``arena1``, and so on."""
+    return f"arena{index or ''}"
+
+
+def bank_symbols(count: int) -> tuple[str, ...]:
+    """What the firmware calls the parts of an arena of so many."""
+    return tuple(f"tc_{bank_name(index)}" for index in range(count))

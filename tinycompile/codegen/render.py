@@ -14,12 +14,13 @@ from tinycompile.codegen import checked as canaries
 from tinycompile.codegen.arguments import arguments, fold, parameters
 from tinycompile.codegen.constants import declaration, definition, number
 from tinycompile.codegen.layer import Layer
-from tinycompile.codegen.names import comment_text, identifier, snake
+from tinycompile.codegen.names import bank_name, bank_symbols, comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
 from tinycompile.ir import Array
 from tinycompile.schedule.program import Program, Stream, View
+from tinycompile.schedule.pushed import Pushed, pushed
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
 
@@ -43,7 +44,8 @@ def render(program: Program, *, name: str | None = None, checked: bool = False) 
     runtime = resources.folder("runtime_c")
     for source in (*RUNTIME, *context["includes"]):
         files[source.rsplit("/", 1)[-1]] = (runtime / source).read_text(encoding="utf-8")
-    return Sources(prefix, files, f"{prefix}_run", {layer.symbol: layer.op.name for layer in layers})
+    names = {layer.symbol: layer.op.name for layer in layers}
+    return Sources(prefix, files, f"{prefix}_run", names, push=f"{prefix}_push_rows" if context["pushed"] else None)
 
 
 def _context(
@@ -54,8 +56,8 @@ def _context(
     return {
         "name": prefix,
         "NAME": prefix.upper(),
-        "arena_bytes": program.arena_bytes + (canaries.TAIL if checked else 0),
-        "used_bytes": program.arena_bytes,
+        **_arena(program, prefix, checked=checked),
+        "pushed": pushed(program),
         "inputs": _ports(program, prefix, program.inputs, "input"),
         "outputs": _ports(program, prefix, program.outputs, "output"),
         "declarations": [declaration(n, a) for n, a in arrays.items()],
@@ -66,6 +68,42 @@ def _context(
         "guards": guards,
         "number": number,
     }
+
+
+def _arena(program: Program, prefix: str, *, checked: bool) -> dict[str, Any]:
+    """What the templates tell of the arena and its banks; a checked build has a guard behind the last one."""
+    banks, last = [], program.banks[-1]
+    for i, bank in enumerate(program.banks):
+        banks.append(
+            {
+                "name": bank_name(i),
+                "MACRO": f"{prefix}_{bank_name(i)}".upper(),
+                "bytes": bank.size + (canaries.TAIL if checked and bank is last else 0),
+                "used": bank.size,
+                "region": bank.region,
+                "section": ".noinit" if bank.region == "sram" else f".arena.{bank.region}",
+            }
+        )
+    names = [bank_name(i) for i in range(len(banks))]
+    first = program.inputs[0].offset if program.inputs else 0
+    return {
+        "banks": banks,
+        "split": len(banks) > 1,
+        "placed": [bank.region for bank in program.banks] != ["sram"],
+        "arena_names": ", ".join(names),
+        "arena_symbols": ", ".join(bank_symbols(len(banks))),
+        "arena_parameters": ", ".join(f"uint8_t *{name}" for name in names),
+        "const_arena_parameters": ", ".join(f"const uint8_t *{name}" for name in names),
+        "no_arena": " || ".join(f"{n} == NULL || ((uintptr_t){n} & (TC_ARENA_ALIGN - 1u)) != 0" for n in names),
+        "ring": _place(program, first),
+        "position": _place(program, program.position or 0),
+    }
+
+
+def _place(program: Program, offset: int) -> dict[str, Any]:
+    """The pointer to the bank in which a byte of the arena lies, and its offset there."""
+    bank, start = program.place(offset)
+    return {"arena": bank_name(bank), "offset": start}
 
 
 def _layers(program: Program, prefix: str) -> list[Layer]:
@@ -104,15 +142,18 @@ def _statements(
 ) -> Iterator[dict[str, Any]]:
     """One entry a step: a call with literal arguments, or a stream."""
     number_of_call = 0
+    arriving: Pushed | None = pushed(program)
     for position, step in enumerate(program.steps):
         if isinstance(step, Stream):
-            free = guards.of(number_of_call, len(step.calls)) if guards else None
+            free = guards.tables(position, number_of_call, len(step.calls)) if guards else None
             number_of_call += len(step.calls)
-            yield {"free": free, "stream": stream(step, program.graph, layers, f"{prefix}_{position}")}
+            printed = stream(step, program, layers, f"{prefix}_{position}", arriving)
+            yield {"free": free, "stream": printed}
+            arriving = None
             continue
         symbol = layers[step.op.name, step.kernel.name].symbol
-        text = fold([arguments(step, step.io(program.graph))], [[]])
-        free = guards.of(number_of_call, 1) if guards else None
+        text = fold([arguments(step, program)], [[]])
+        free = guards.tables(position, number_of_call, 1) if guards else None
         yield {"free": free, "stream": None, "symbol": symbol, "arguments": text}
         number_of_call += 1
 
@@ -130,7 +171,8 @@ def _ports(program: Program, prefix: str, views: tuple[View, ...], kind: str) ->
                 "tensor": tensor,
                 "port": port,
                 "layout": port.layout,
-                "offset": view.offset,
+                **_place(program, view.offset),
+                "streamed": kind == "input" and program.position is not None,
                 "scale": tensor.quant.scalar if tensor.quant else 1.0,
                 "zero_point": tensor.zero_point,
             }

@@ -12,12 +12,19 @@ class Sources:
     """File texts by relative path, and the names that later stages need to know.
 
     ``name`` is the C prefix, ``run`` the inference function, ``layers`` maps the C function of each layer to its op.
+    Where the input is streamed, ``push`` is the function that takes in rows.
     """
 
     name: str
     files: Mapping[str, str]
     run: str
     layers: Mapping[str, str]
+    push: str | None = None
+
+    @property
+    def entry(self) -> str:
+        """What the firmware calls: one inference is one call of ``run``, or the calls of ``push`` for all rows."""
+        return self.push or self.run
 
     @property
     def header(self) -> str:

@@ -1,5 +1,8 @@
 """A streamed stage in C: a loop over a list of (layer, kind of row), and for each layer a table of its kinds.
 
+Where the input is pushed, layer 0 of the list is the application: a line waits for a row, its kind is the slot of
+the ring that the row belongs in, and the layers count from 1.
+
 The phases of the rings repeat, so rows differ in few ways: a table has one line for each way, not for each
 row, and the list is two bytes a row. Code is one call a layer.
 """
@@ -11,27 +14,37 @@ from typing import Any
 
 from tinycompile.codegen.arguments import Argument, arguments, fold
 from tinycompile.codegen.layer import Layer
-from tinycompile.ir import Graph
-from tinycompile.schedule.program import Stream
+from tinycompile.schedule.program import Arrival, Program, Stream
+from tinycompile.schedule.pushed import Pushed
 
 
-def stream(step: Stream, graph: Graph, layers: Mapping[tuple[str, str], Layer], prefix: str) -> dict[str, Any]:
-    """What the template prints of a streamed stage; ``prefix`` starts the names of its tables."""
+def stream(
+    step: Stream, program: Program, layers: Mapping[tuple[str, str], Layer], prefix: str, pushed: Pushed | None = None
+) -> dict[str, Any]:
+    """What the template prints of a streamed stage; ``prefix`` starts the names of its tables.
+
+    ``pushed`` is the input whose rows arrive in it.
+    """
     kinds: dict[str, dict[tuple[Argument, ...], int]] = {}
-    position = {call.op.name: i for i, call in enumerate(step.body)}
+    position = {call.op.name: i for i, call in enumerate(step.body, 0 if pushed is None else 1)}
     order = []
-    for call in step.calls:
+    for call in step.events:
+        if isinstance(call, Arrival):
+            assert pushed is not None
+            order.append((0, pushed.slot(call)))
+            continue
         mine = kinds.setdefault(call.op.name, {})
-        order.append((position[call.op.name], mine.setdefault(arguments(call, call.io(graph)), len(mine))))
+        order.append((position[call.op.name], mine.setdefault(arguments(call, program), len(mine))))
     calls = []
     for call in step.body:
         layer = layers[call.op.name, call.kernel.name]
         variants = list(kinds[call.op.name])
         rows: list[list[int]] = [[] for _ in variants]
         text = fold(variants, rows)
+        number = position[call.op.name]
         calls.append({
-            "symbol": layer.symbol, "arguments": text, "rows": rows if rows[0] else [],
-            "table": f"{prefix}_rows_{position[call.op.name]}", "type": _type(rows),
+            "number": number, "symbol": layer.symbol, "arguments": text, "rows": rows if rows[0] else [],
+            "table": f"{prefix}_rows_{number}", "type": _type(rows),
         })  # fmt: skip
     largest = max(max(pair) for pair in order)
     kind = "uint8_t" if largest < 256 else "uint16_t"

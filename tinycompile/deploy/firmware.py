@@ -29,9 +29,9 @@ class Firmware:
     """A built image.
 
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
-    ``static_ram_bytes`` everything in RAM but the stack, the arena included; ``stack`` bounds the whole image
-    from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets aside.
-    ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
+    ``static_ram_bytes`` everything in RAM but the stack, all parts of the arena included; ``stack`` bounds the
+    whole image from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets
+    aside. ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
     whose vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
@@ -57,14 +57,16 @@ def build_firmware(
     *,
     console: Console = "uart",
     checked: bool = False,
+    keep_input: bool | None = None,
     toolchain: Toolchain | None = None,
     optimize: str = "-O2",
 ) -> Firmware:
     """Compile and link the image of ``sources`` for ``board`` into ``out_dir/firmware.{elf,bin,hex}``.
 
     ``console``: the serial protocol over the board's UART, or one inference from input.bin to output.bin over
-    semihosting. ``checked`` defines TC_CHECKED. Where the RAM allows, the serial image keeps a copy of the
-    input, so that one load serves many inferences. Raises DoesNotFit with bytes and region, ToolchainError
+    semihosting. ``checked`` defines TC_CHECKED. With ``keep_input`` the serial image has a buffer for the whole
+    input, so that one load serves many inferences; None: where the RAM allows, but not for an input that is
+    streamed, whose rows are then pushed as they come in. Raises DoesNotFit with bytes and region, ToolchainError
     with the compiler's output, InternalError where the stack has no bound.
     """
     compiler = toolchain or find_toolchain()
@@ -72,6 +74,8 @@ def build_firmware(
     with tempfile.TemporaryDirectory(prefix="tinycompile-") as folder:
         build = _Build(compiler, board, console, Path(folder), optimize, checked)
         model = build.compile_model(sources)
+        if keep_input is not None or sources.push is not None:
+            return build.link(sources, model, out_dir, keep_input=bool(keep_input))
         try:
             return build.link(sources, model, out_dir, keep_input=True)
         except DoesNotFit as error:
@@ -105,13 +109,13 @@ class _Build:
         )  # fmt: skip
         elf = self.folder / "firmware.elf"
         self._link([*system, *model], elf, stack_bytes=8)
-        bounds = stack_bounds(read_image(elf), (_RESET, _FAULT, sources.run))
+        bounds = stack_bounds(read_image(elf), (_RESET, _FAULT, sources.entry))
         reserved = (bounds[_RESET].bytes + bounds[_FAULT].bytes + _EXCEPTION_FRAME + 7) & ~7
         self._link([*system, *model], elf, stack_bytes=reserved)
         image = read_image(elf)
         check_placement(image, self.board)
         keeps_input = keep_input and self.console == "uart"
-        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.run], reserved), keeps_input)
+        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.entry], reserved), keeps_input)
 
     def _publish(
         self,
@@ -131,8 +135,8 @@ class _Build:
             board=self.board,
             console=self.console,
             sizes=sizes,
-            flash_bytes=sum(image.used(region) for region in self.board.memory if region != self.board.ram),
-            static_ram_bytes=image.used(self.board.ram) - stack[2],
+            flash_bytes=sum(image.used(region) for region in self.board.memory if region not in self.board.banks),
+            static_ram_bytes=sum(image.used(region) for region in self.board.banks) - stack[2],
             stack=stack[0],
             run_stack=stack[1],
             stack_reserved=stack[2],

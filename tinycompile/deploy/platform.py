@@ -41,7 +41,7 @@ def board_header(board: Board) -> str:
 
 def linker_script(board: Board, stack_bytes: int) -> str:
     """The GNU linker script of the board with a stack of that many bytes, a multiple of 8."""
-    used = {"flash", "sram", board.vectors}
+    used = {"flash", board.vectors, *board.arena}
     regions = [r for r in board.memory if r.name in used]
     return _render("link.ld.j2", board=board, regions=regions, stack_bytes=stack_bytes)
 

@@ -8,12 +8,20 @@ from typing import Protocol
 
 
 class Sources(Protocol):
-    """What codegen printed: a name, the inference function ``run``, and ``files``: relative path to text."""
+    """What codegen printed: a name, functions, and ``files``: relative path to text.
+
+    ``run`` is the inference function; ``entry`` what the firmware calls: ``run``, or ``push`` where the rows of the
+    input are pushed.
+    """
 
     @property
     def name(self) -> str: ...
     @property
     def run(self) -> str: ...
+    @property
+    def entry(self) -> str: ...
+    @property
+    def push(self) -> str | None: ...
     @property
     def files(self) -> Mapping[str, str]: ...
 

@@ -118,8 +118,9 @@ class Op:
         row, and can be taken in one by one. None where there is no such way."""
         return None
 
-    def accumulate(self, io: IO, state: Array, rows: Array) -> Array:
-        """``state`` (int32[C], zeros at first) after some rows of the first input; for ops that ``fold``."""
+    def accumulate(self, io: IO, state: Array, rows: Array, top: int) -> Array:
+        """``state`` (int32[channels of the output], zeros at first) after the ``rows`` of the first input that begin
+        with row ``top``; for ops that ``fold``."""
         raise NotImplementedError
 
     def finish(self, io: IO, state: Array) -> Array:

@@ -10,6 +10,7 @@ from tinycompile.ops.conv_transpose_2d import ConvTranspose2D
 from tinycompile.ops.dense import Dense
 from tinycompile.ops.depth_to_space import DepthToSpace
 from tinycompile.ops.gather import Gather
+from tinycompile.ops.image_dense import ImageDense
 from tinycompile.ops.instance_norm import InstanceNorm
 from tinycompile.ops.mat_mul import MatMul
 from tinycompile.ops.max_pool_2d import MaxPool2D
@@ -28,13 +29,13 @@ from tinycompile.ops.transpose import Transpose
 from tinycompile.ops.unary import Unary
 
 ALL_OPS: tuple[type[Op], ...] = (
-    Add, ArgMax, AveragePool2D, Concat, Conv2D, ConvTranspose2D, Dense, DepthToSpace, Gather, InstanceNorm,
-    LogSoftmax, MatMul, Max, MaxPool2D, Min, Mul, PRelu, PadOp, Reduce, Reshape, Resize2D, Slice, Softmax,
-    SpaceToDepth, Sub, Transpose, Unary,
+    Add, ArgMax, AveragePool2D, Concat, Conv2D, ConvTranspose2D, Dense, DepthToSpace, Gather, ImageDense,
+    InstanceNorm, LogSoftmax, MatMul, Max, MaxPool2D, Min, Mul, PRelu, PadOp, Reduce, Reshape, Resize2D, Slice,
+    Softmax, SpaceToDepth, Sub, Transpose, Unary,
 )  # fmt: skip
 
 __all__ = [
     "ALL_OPS", "Add", "ArgMax", "AveragePool2D", "Concat", "Conv2D", "ConvTranspose2D", "Dense", "DepthToSpace",
-    "Gather", "InstanceNorm", "LogSoftmax", "MatMul", "Max", "MaxPool2D", "Min", "Mul", "PRelu", "PadOp", "Reduce",
-    "Reshape", "Resize2D", "Slice", "Softmax", "SpaceToDepth", "Sub", "Transpose", "Unary",
+    "Gather", "ImageDense", "InstanceNorm", "LogSoftmax", "MatMul", "Max", "MaxPool2D", "Min", "Mul", "PRelu", "PadOp",
+    "Reduce", "Reshape", "Resize2D", "Slice", "Softmax", "SpaceToDepth", "Sub", "Transpose", "Unary",
 ]  # fmt: skip

@@ -109,7 +109,7 @@ class AveragePool2D(Op):
         row = replace(self, kernel=(1, io.x.hw[1]), stride=(1, 1))
         return tuple(Cut(row, (Window(y, 0, 1, io.x.hw[1]),)) for y in range(io.x.hw[0]))
 
-    def accumulate(self, io: IO, state: Array, rows: Array) -> Array:
+    def accumulate(self, io: IO, state: Array, rows: Array, top: int) -> Array:
         """Sums of the channels."""
         zero = 0 if self.is_raw_mean(io) else io.x.zero_point
         return np.asarray(state + (rows.astype(np.int32) - zero).sum(axis=(0, 1, 2), dtype=np.int32))

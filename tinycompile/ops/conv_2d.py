@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tinycompile.ir import (
     Window,
     receptive_field,
 )  # fmt: skip
+from tinycompile.numerics import Scheme
 from tinycompile.ops.accumulator import Weighted, folded_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip
 from tinycompile.ops.images import convolution_nodes
@@ -36,7 +38,7 @@ class Conv2D(Weighted):
     """Inputs x (1,H,W,I), weights (O,kh,kw,I/groups), optional bias (O); output (1,OH,OW,O).
 
     acc = bias + sum (x - zx) * (w - zw); out = requantize(acc * s_x * s_w[o] / s_y), clipped.
-    Padding is real zero.
+    Padding is real zero. With a kernel as large as the image, rows can be taken in one by one (``fold``).
     """
 
     kernel: Pair
@@ -78,15 +80,22 @@ class Conv2D(Weighted):
 
     def parameters(self, io: IO) -> Mapping[str, Any]:
         """``bias``: int32[O] with zero points folded in; ``requantizer``; ``zx``, ``zw``: zero points."""
-        return product_parameters(io, folded_bias(io, self.name), self.clip, scheme_of(io))
+        return product_parameters(io, folded_bias(io, self.name), self.clip, self.scheme(io))
+
+    def scheme(self, io: IO) -> Scheme:
+        """How accumulators are requantised."""
+        return scheme_of(io)
 
     def run(self, io: IO, *inputs: Array) -> Array:
         """The formula above."""
         p = self.parameters(io)
-        x = padded(inputs[0], self.pad, p["zx"])
-        w = inputs[1].astype(np.int32) - p["zw"]
-        sums = self._depthwise(x, w) if self.is_depthwise(io) else self._grouped(x, w)
+        sums = self._sums(io, padded(inputs[0], self.pad, p["zx"]), inputs[1])
         return np.asarray(p["requantizer"](sums + p["bias"])[None])
+
+    def _sums(self, io: IO, x: Array, weights: Array) -> Array:
+        """(OH,OW,O): sums of x * (w - zw) over the windows of the padded image ``x``."""
+        w = weights.astype(np.int32) - io.inputs[1].zero_point
+        return self._depthwise(x, w) if self.is_depthwise(io) else self._grouped(x, w)
 
     def _depthwise(self, x: Array, w: Array) -> Array:
         view = patches(x, self.kernel, self.stride, self.dilation)
@@ -111,6 +120,31 @@ class Conv2D(Weighted):
                 acc[y : y + rows, :, g * per_out : (g + 1) * per_out] = product.reshape(*block.shape[:2], per_out)
         return acc
 
+    def is_whole(self, io: IO) -> bool:
+        """The kernel is as large as the image, so that the output is one pixel."""
+        return self.kernel == io.x.hw and not self.pad
+
+    def fold(self, io: IO) -> tuple[Cut, ...] | None:
+        """A sum over the whole image is a running sum over its rows, each with its row of the weights."""
+        height, width = io.x.hw
+        if not self.is_whole(io) or height == 1:
+            return None
+        row = replace(self, kernel=(1, width), stride=(1, 1))
+        constants = (None,) * (len(self.inputs) - 1)
+        return tuple(Cut(row, (Window(y, 0, 1, width), *constants)) for y in range(height))
+
+    def accumulate(self, io: IO, state: Array, rows: Array, top: int) -> Array:
+        """Sums of the products so far, without the bias."""
+        height = rows.shape[1]
+        part = replace(self, kernel=(height, self.kernel[1]))
+        sums = part._sums(io, rows, io.inputs[1].values[:, top : top + height])
+        return np.asarray(state + sums[0, 0].astype(np.int32))
+
+    def finish(self, io: IO, state: Array) -> Array:
+        """The sums with the bias, requantised."""
+        p = self.parameters(io)
+        return np.asarray(p["requantizer"](state[None, None].astype(np.int64) + p["bias"])[None])
+
     def restrict(self, io: IO, window: Window) -> Cut | None:
         """The same convolution of the window's receptive field, with the padding that is left."""
         needed, pad = receptive_field(window, io.x.hw, self.kernel, self.stride, self.dilation, self.pad)
@@ -124,5 +158,5 @@ class Conv2D(Weighted):
 
     def features(self, io: IO) -> Features:
         """One multiply-accumulate per output and weight of its channel."""
-        macs = io.out.size * (io.inputs[1].size // io.inputs[1].shape[0])
-        return product_features(io, macs, scheme_of(io))
+        macs = io.out.size * prod(self.kernel) * io.inputs[1].shape[3]
+        return product_features(io, macs, self.scheme(io))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tinycompile.ir import DType, Graph, verify
 from tinycompile.passes.broadcast import use_broadcasting
+from tinycompile.passes.dense_of_images import dense_of_images
 from tinycompile.passes.fold_affine import fold_affine
 from tinycompile.passes.fuse_clip import fuse_clip
 from tinycompile.passes.fuse_pad import fuse_pad
@@ -18,19 +19,21 @@ from tinycompile.passes.rewrite import without_dead
 from tinycompile.passes.share_quantisation import share_quantisation
 
 __all__ = [
-    "FLOAT", "INTEGER", "fold_affine", "fuse_clip", "fuse_pad", "match_functions", "merge_reductions", "merge_unary",
-    "optimize", "restore_names", "settle_layout", "share_quantisation", "use_broadcasting", "without_dead",
+    "FLOAT", "INTEGER", "dense_of_images", "fold_affine", "fuse_clip", "fuse_pad", "match_functions",
+    "merge_reductions", "merge_unary", "optimize", "restore_names", "settle_layout", "share_quantisation",
+    "use_broadcasting", "without_dead",
 ]  # fmt: skip
 
 Pass = Callable[[Graph], Graph]
 
 FLOAT: tuple[Pass, ...] = (
     without_dead, share_quantisation, use_broadcasting, match_functions, settle_layout, merge_reductions, fuse_pad,
-    fold_affine, merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, restore_names,
+    fold_affine, merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, dense_of_images,
+    restore_names,
 )  # fmt: skip
 """For graphs that are not quantised, or whose float tensors carry parameters (QDQ)."""
 
-INTEGER: tuple[Pass, ...] = (without_dead, fuse_pad)
+INTEGER: tuple[Pass, ...] = (without_dead, fuse_pad, dense_of_images)
 """For graphs of integers: only what is exact to the last bit."""
 
 

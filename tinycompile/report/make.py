@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tinycompile import __version__
 from tinycompile.boards import Board
+from tinycompile.codegen.names import bank_symbols
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule import Call, View
+from tinycompile.schedule.pushed import pushed
 
 if TYPE_CHECKING:
     from tinycompile.api.compile import Compiled
@@ -51,11 +53,12 @@ def make_report(
         "cycles": {"estimated": estimated, "emulated": emulated},
         "milliseconds": 1e3 * (emulated or estimated) / compiled.board.clock_hz,
         "inference_function": compiled.sources.run,
+        "input": _input(compiled),
         "header": compiled.sources.header,
         "host_library": host.name,
         "firmware": {"elf": firmware.elf.name, "bin": firmware.bin.name, "hex": firmware.hex.name},
         "console": firmware.console,
-        "inputs": [_port(graph, view) for view in program.inputs],
+        "inputs": [_port(graph, view, held=program.position is None) for view in program.inputs],
         "outputs": [_port(graph, view) for view in program.outputs],
         "layers": layers,
         "quantization": _quantization(compiled),
@@ -65,6 +68,19 @@ def make_report(
             "agree": bool(verification.stages),
         },
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def _input(compiled: Compiled) -> dict[str, Any]:
+    """Whether the input is held as a whole, or its rows are pushed into a ring of the arena."""
+    facts = pushed(compiled.program)
+    return {
+        "mode": "resident" if facts is None else "streamed",
+        "push_function": compiled.sources.push,
+        "rows": facts and facts.rows,
+        "row_bytes": facts and facts.row_bytes,
+        "ring_rows": facts and facts.slots,
+        "ring_bytes": facts and facts.ring_bytes,
     }
 
 
@@ -91,23 +107,24 @@ def _model(model: Path, graph: Graph) -> dict[str, Any]:
 
 def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) -> dict[str, Any]:
     program, board = compiled.program, compiled.board
-    cost = verification.emulation
+    cost, banks = verification.emulation, _banks(compiled, firmware, verification)
     resident = sum(compiled.graph.tensors[v.tensor].nbytes for v in program.inputs)
     flash = sum(r.size for r in board.memory if r.name == "flash")
     return {
         "arena_bytes": program.arena_bytes,
-        "arena_declared": firmware.symbols["tc_arena"],
+        "arena_declared": banks[-1]["start"] + banks[-1]["declared"],
         "arena_bytes_without_input": program.arena_bytes_without_input,
         "arena_bound": program.bound,
         "arena_optimal": program.bound >= program.arena_bytes,
         "arena_touched": verification.arena_touched,
+        "banks": banks,
         "input_bytes": resident,
         "stack_bytes": firmware.run_stack.bytes,
         "stack_reserved": firmware.stack_reserved,
         "stack_used": cost.stack_bytes if cost else None,
         "static_ram_bytes": firmware.static_ram_bytes,
         "sram_bytes": firmware.static_ram_bytes + firmware.stack_reserved,
-        "sram_available": board.ram.size,
+        "sram_available": sum(board.region(name).size for name in {"sram", *(b["region"] for b in banks)}),
         "keeps_input": firmware.keeps_input,
         "flash_bytes": firmware.flash_bytes,
         "flash_available": flash,
@@ -118,6 +135,23 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) 
             "padding": firmware.flash_bytes - firmware.sizes.text - firmware.sizes.rodata - firmware.sizes.data,
         },
     }
+
+
+def _banks(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
+    """One entry for each part of the arena: the memory that it lies in, and its bytes."""
+    symbols = bank_symbols(len(compiled.program.banks))
+    touched = verification.banks_touched or (None,) * len(symbols)
+    return [
+        {
+            "region": bank.region,
+            "start": bank.start,
+            "bytes": bank.size,
+            "declared": firmware.symbols[symbol],
+            "touched": high,
+            "available": compiled.board.region(bank.region).size,
+        }
+        for bank, symbol, high in zip(compiled.program.banks, symbols, touched, strict=True)
+    ]
 
 
 def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
@@ -172,7 +206,7 @@ def _quantization(compiled: Compiled) -> dict[str, Any]:
     return {"rounding": compiled.graph.rounding, **plain}
 
 
-def _port(graph: Graph, view: View) -> dict[str, Any]:
+def _port(graph: Graph, view: View, *, held: bool = True) -> dict[str, Any]:
     tensor, port = graph.tensors[view.tensor], graph.port(view.tensor)
     return {
         "name": tensor.name,
@@ -184,6 +218,6 @@ def _port(graph: Graph, view: View) -> dict[str, Any]:
         "permutation": list(port.perm),
         "scale": tensor.quant.scalar if tensor.quant else None,
         "zero_point": tensor.quant.zero_point if tensor.quant else None,
-        "offset": view.offset,
+        "offset": view.offset if held else None,
         "bytes": tensor.nbytes,
     }

@@ -8,13 +8,20 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import POSITION, Kernels, pushed_rows, roots, scratch_name
 from tinycompile.schedule.place import Placement, Problem
-from tinycompile.schedule.program import Arrival, Call, Part, Program, Span, Stream, View
+from tinycompile.schedule.program import Arrival, Bank, Call, Part, Program, Span, Stream, View
 from tinycompile.schedule.rows import Arrive, Cell, Rows
 from tinycompile.schedule.stages import Run
 from tinycompile.schedule.timeline import Place
 
 
-def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Problem, placement: Placement) -> Program:
+def assemble(
+    graph: Graph,
+    runs: Sequence[Run],
+    kernels: Kernels,
+    problem: Problem,
+    placement: Placement,
+    banks: tuple[Bank, ...] = (),
+) -> Program:
     """The program of ``runs`` with buffers at the offsets of ``placement``, which solves ``problem``."""
     frame = _Frame(graph, kernels, placement.offsets)
     spans = tuple(Span(b.name, placement.offsets[b.name], b.size, b.start, b.stop) for b in problem.buffers)
@@ -27,6 +34,7 @@ def assemble(graph: Graph, runs: Sequence[Run], kernels: Kernels, problem: Probl
         tuple(frame.view(name) for name in graph.outputs),
         placement.bound,
         spans=spans,
+        banks=banks,
         position=placement.offsets.get(POSITION),
     )
 
@@ -42,7 +50,8 @@ def part_view(tensor: Tensor, offset: int, held: Window, window: Window) -> View
     pixel = tensor.channels * tensor.dtype.size
     pitch = held.width * pixel
     start = offset + (window.top - held.top) * pitch + (window.left - held.left) * pixel
-    return View(tensor.name, start, (1, window.height, window.width, tensor.channels), pitch)
+    shape = (1, window.height, window.width, tensor.channels)
+    return View(tensor.name, start, shape, pitch, top=window.top, left=window.left)
 
 
 def ring_view(tensor: Tensor, offset: int, place: Place, held: Window, window: Window) -> View:
@@ -52,7 +61,7 @@ def ring_view(tensor: Tensor, offset: int, place: Place, held: Window, window: W
     start = offset + slot * place.pitch + place.offset + (window.left - held.left) * pixel
     shape = 1, window.height, window.width, tensor.channels
     ring = (slot, place.slots) if place.ring else (0, 0)
-    return View(tensor.name, start, shape, place.pitch, *ring)
+    return View(tensor.name, start, shape, place.pitch, *ring, top=window.top, left=window.left)
 
 
 class _Frame:

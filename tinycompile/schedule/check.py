@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from tinycompile.errors import InternalError
 from tinycompile.schedule.place import Buffer, Placement, Problem
+from tinycompile.schedule.program import Bank
 
 
 def faults(problem: Problem, placement: Placement) -> tuple[str, ...]:
@@ -21,6 +23,36 @@ def check(problem: Problem, placement: Placement) -> None:
     found = faults(problem, placement)
     if found:
         raise InternalError("the memory plan is wrong:\n" + "\n".join(f"  - {fault}" for fault in found))
+
+
+def check_banks(problem: Problem, placement: Placement, banks: Sequence[Bank], sizes: Mapping[str, int]) -> None:
+    """Raise ``InternalError`` where a buffer is not in one bank, or a bank larger than the ``sizes`` of regions."""
+    found = bank_faults(problem, placement, banks, sizes)
+    if found:
+        raise InternalError("the memory plan is wrong:\n" + "\n".join(f"  - {fault}" for fault in found))
+
+
+def bank_faults(
+    problem: Problem, placement: Placement, banks: Sequence[Bank], sizes: Mapping[str, int]
+) -> tuple[str, ...]:
+    """What is wrong with the banks of a placement, in sentences."""
+    found, end = [], 0
+    for bank in banks:
+        if bank.start != end or bank.start % problem.align:
+            found.append(f"bank {bank.region} starts at {bank.start}: not where the one before ends, or not aligned")
+        if bank.size > sizes.get(bank.region, 0):
+            found.append(f"{bank.size} bytes in {bank.region}, which has {sizes.get(bank.region, 0)} for the arena")
+        end = bank.start + bank.size
+    if end != placement.height:
+        found.append(f"the banks end at {end}, the arena at {placement.height}")
+    if len({bank.region for bank in banks}) != len(banks):
+        found.append("two banks lie in one region")
+    for buffer in problem.buffers:
+        low = placement.offsets[buffer.name]
+        high = low + buffer.size
+        if sum(bank.start <= low and high <= bank.start + bank.size for bank in banks) != 1:
+            found.append(f"{buffer.name}, {buffer.size} bytes at {low}, does not lie in one bank")
+    return tuple(found)
 
 
 def _misplaced(problem: Problem, placement: Placement) -> list[str]:

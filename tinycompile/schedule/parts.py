@@ -121,6 +121,12 @@ class Cuts:
         out = self.graph.tensors[op.output]
         return is_image(out) and self.part(op, Window.whole(out.hw), 1, alone=True) is not None
 
+    def in_rows(self, op: Op, name: str) -> bool:
+        """Whether the op can be cut into rows, and then reads no more than some rows of an input at a time."""
+        whole = Window.whole(self.graph.tensors[op.output].hw) if self.possible(op) else None
+        part = self.part(op, whole, 1, alone=True) if whole is not None else None
+        return part is not None and part.hulls[name] is not None
+
     def _cut(self, op: Op, held: Window, step: int, alone: bool) -> RowOp | None:
         io = self.graph.io(op)
         if op.alias or not is_image(io.out):

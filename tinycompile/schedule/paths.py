@@ -1,136 +1,276 @@
-"""Which stages to stream: shortest paths over the points where a network can be cut.
+"""Which stages to stream: shortest paths over the places where a list of ops can be cut.
 
-Where a single tensor crosses from one op to the next, everything before is done and forgotten; such points cut
-the network into segments that can be judged by themselves. Between two points run either layers, one by one,
-or a streamed stage. A path from the inputs to the outputs takes as many bytes as its largest segment; among
-those within a limit the best makes the fewest row calls.
+Between two places run either a single op or a streamed stage that makes one tensor. All other tensors that
+cross both places wait, and are counted. So each such segment is judged by itself: its bytes are a proved lower
+bound of its own small placement problem, its cycles those of its kernels. A path from the first place to the last
+takes as many bytes as its largest segment. With a limit in bytes, the fastest path is a shortest path; lowering the
+limit to just below the largest segment of the path found, again and again, gives all trade-offs of bytes and cycles.
+
+What the largest segment of the last path takes is a lower bound for everything that could be chosen: segments
+that were never looked at hold more than that in their rings alone (``Paths.explore``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, Op
 from tinycompile.schedule.liveness import Kernels, problem, roots
-from tinycompile.schedule.place import lower_bound
-from tinycompile.schedule.rows import Cuts, rows_of
-from tinycompile.schedule.stages import Plan, Run, Stage
+from tinycompile.schedule.place import Problem, lower_bound, solve
+from tinycompile.schedule.prices import Prices
+from tinycompile.schedule.pushed import arriving
+from tinycompile.schedule.rows import Cuts, Rows, rows_of
+from tinycompile.schedule.stages import Run
+from tinycompile.schedule.sweeps import sweeps
 
-CLEARLY = 1.25
-PATHS = 6
-"""Limits that are tried, from the lowest up: bounds are no placements, so the lowest may not be the best."""
+POSITION_BYTES = 4
+NODES = 200
+"""Of the search that raises the bound of a segment."""
+TILED = 10
+"""The most ops of a stage that is cut into columns: the halos of more would cost too much."""
+COLUMNS = (2, 3, 4, 6, 8)
+"""Into how many columns stages are cut."""
+_NO_LIMIT = 1 << 62
 
 
-@dataclass(frozen=True)
+@dataclass
 class Segment:
-    """The ops ``start <= i < stop`` of the graph, layer by layer or as one streamed stage of ``calls`` rows."""
+    """The ops ``start <= i < stop`` as runs, with their kernels, and predicted cycles."""
 
     start: int
     stop: int
-    bytes: int
-    calls: int = 0
+    runs: tuple[Run, ...]
+    kernels: Kernels
+    cycles: int
+    problem: Problem
+    more: int
+    """Bytes that the arena holds besides."""
+    proved: bool = False
+
+    def __post_init__(self) -> None:
+        self.bytes = lower_bound(self.problem) + self.more
+
+    def prove(self) -> None:
+        """Raise ``bytes``, which no placement of the segment is below, by a search."""
+        if not self.proved:
+            self.bytes = solve(self.problem, nodes=NODES).bound + self.more
+            self.proved = True
+
+
+@dataclass(frozen=True)
+class Path:
+    """Segments from end to end."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The largest segment's: no placement takes less."""
+        return max((s.bytes for s in self.segments), default=0)
+
+    @property
+    def cycles(self) -> int:
+        """Predicted cycles of one inference."""
+        return sum(s.cycles for s in self.segments)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs in order."""
+        return tuple(run for s in self.segments for run in s.runs)
+
+    @property
+    def kernels(self) -> Kernels:
+        """A kernel for each op."""
+        return {name: kernel for s in self.segments for name, kernel in s.kernels.items()}
 
 
 class Paths:
-    """The segments of a graph of at most ``most`` bytes, with ``kernels`` for its ops.
+    """The segments of a graph, its ops in their given order; with ``pushed``, of its one input's rows.
 
-    ``folding`` are the kernels that streamed stages use instead, for ops that fold.
+    Whole ops are there from the start, streamed stages after ``explore``.
     """
 
-    def __init__(self, graph: Graph, kernels: Kernels, folding: Kernels, most: int) -> None:
-        self.graph, self.kernels, self.most = graph, kernels, most
-        self.in_rows = {**kernels, **folding}
+    def __init__(self, graph: Graph, prices: Prices, *, pushed: bool = False) -> None:
+        self.graph, self.prices, self.pushed = graph, prices, pushed
+        self.aliases = [op for op in graph.ops if op.alias]
+        self.crossing = _crossing(graph)
         self.cuts = Cuts(graph)
-        self.points = _points(graph)
-        layers = [self._layers(a, b) for a, b in zip(self.points, sorted(self.points)[1:], strict=False)]
-        self.segments = [s for s in (*layers, *self._streams(layers)) if s.bytes <= most]
+        self.segments: list[Segment] = []
+        self.arrives = arriving(graph) if pushed else None
+        self._starts = range(_first_cut(graph, self.arrives), len(graph.ops))
+        self._next = {start: start for start in self._starts}
+        self._tiled: set[tuple[int, int]] = set()
+        for i, op in enumerate(graph.ops):
+            if not pushed or i > self._starts.start:
+                self._add(i, i + 1, (Run((op,)),))
 
-    def best(self) -> Iterator[Plan]:
-        """The paths within the lowest limits, and the one with the fewest row calls; different ones only."""
-        seen: set[Plan] = set()
-        limits = sorted({s.bytes for s in self.segments})
-        found = (self._path(limit) for limit in limits)
-        fewest = self._path(self.most)
-        for path in (fewest, *found):
-            if path is None:
-                continue
-            plan = self._plan_of(path)
-            if plan.stages and plan not in seen:
-                seen.add(plan)
-                yield plan
-            if len(seen) > PATHS:
-                return
+    def explore(self, most: int, longest: int | None = None) -> None:
+        """Add the streamed stages of at most ``longest`` ops, and of at most ``most`` bytes.
 
-    def _path(self, limit: int) -> tuple[Segment, ...] | None:
-        """The segments, none above ``limit`` bytes, with the fewest row calls from end to end."""
-        best: dict[int, tuple[int, tuple[Segment, ...]]] = {0: (0, ())}
-        for segment in sorted(self.segments, key=lambda s: (s.start, s.stop)):
-            if segment.bytes > limit or segment.start not in best:
-                continue
-            calls, path = best[segment.start]
-            known = best.get(segment.stop)
-            if known is None or calls + segment.calls < known[0]:
-                best[segment.stop] = calls + segment.calls, (*path, segment)
-        end = best.get(len(self.graph.ops))
-        return end[1] if end is not None else None
-
-    def _plan_of(self, path: Sequence[Segment]) -> Plan:
-        return Plan(tuple(Stage(self.graph.ops[s.stop - 1].output, self.points[s.start]) for s in path if s.calls))
-
-    def _layers(self, start: int, stop: int) -> Segment:
-        runs = [Run((op,)) for op in self.graph.ops[start:stop]]
-        return Segment(start, stop, self._bytes(start, stop, runs, self.kernels))
-
-    def _streams(self, layers: Sequence[Segment]) -> Iterator[Segment]:
-        """Streamed stages of two ops or more. Longer ones hold no fewer rows than shorter ones, so those are left
-        out that hold clearly more than one stage between layers takes in all."""
-        enough = self.most
-        for start in self.points:
-            for stop in self.points:
-                if stop < start + 2:
-                    continue
-                ops = self.graph.ops[start:stop]
-                rows = rows_of(self.graph, ops, self.cuts) if self._one_output(stop) else None
-                if rows is None:
-                    if not all(map(self.cuts.possible, ops)):
-                        break
-                    continue
-                size = self._bytes(start, stop, [Run(ops, rows=rows)], self.in_rows)
-                yield Segment(start, stop, size, len(rows.calls))
-                rest = (s.bytes for s in layers if s.stop <= start or s.start >= stop)
-                enough = min(enough, round(CLEARLY * max(size, *rest, 0)))
-                if sum(rows.ring_bytes.values()) > enough:
+        A longer stage from the same place holds no fewer rows of what it shares with a shorter one. So where the
+        rings of one alone take more than ``most``, no longer one is looked at.
+        """
+        for start in self._starts:
+            end = len(self.graph.ops) if longest is None else min(start + longest, len(self.graph.ops))
+            for stop in range(self._next[start] + 1, end + 1):
+                self._next[start] = stop
+                if not self._stream(start, stop, most):
+                    self._next[start] = len(self.graph.ops)
                     break
 
-    def _one_output(self, stop: int) -> bool:
-        """Whether the op before the point ``stop`` makes all that crosses it."""
-        crossing = self.points[stop] if stop < len(self.graph.ops) else None
-        last = self.graph.ops[stop - 1].output
-        return crossing == last if crossing is not None else self.graph.outputs == (last,)
+    def tile(self) -> None:
+        """Cut stages into columns where whole rows take most, as long as that helps.
 
-    def _bytes(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> int:
-        """Lower bound of the arena of a segment by itself."""
-        graph, first, last = self.graph, self.points[start], self.points.get(stop)
-        inputs = graph.inputs if first is None else (first,)
-        outputs = graph.outputs if last is None else (last,)
-        part = Graph(graph.name, inputs, outputs, graph.ops[start:stop], graph.tensors, graph.rounding)
-        return lower_bound(problem(part, runs, kernels))
+        Tiles compute their halos twice, so only stages of few ops around the largest segments are tried.
+        """
+        least = self.least(_NO_LIMIT)
+        while least < _NO_LIMIT:
+            for segment in self._leanest():
+                if segment.bytes >= least:
+                    self._tile_around(segment, least)
+            found = self.least(least)
+            if found == least:
+                return
+            least = found
+
+    def least(self, most: int) -> int:
+        """The fewest bytes of any path, as far as bounds tell; ``most``, where there is none within it."""
+        return min(most, max((s.bytes for s in self._leanest()), default=most))
+
+    def front(self, most: int) -> Iterator[Path]:
+        """The fastest path within ``most`` bytes, then those that take less, each the fastest that does."""
+        path = self.best(most)
+        while path is not None:
+            yield path
+            path = self.best(path.bytes - 1)
+
+    def best(self, limit: int) -> Path | None:
+        """The segments, none above ``limit`` bytes, with the fewest cycles from end to end."""
+        while (path := self._shortest(limit)) is not None:
+            for segment in path.segments:
+                segment.prove()
+            if path.bytes <= limit:
+                return path
+        return None
+
+    def _shortest(self, limit: int) -> Path | None:
+        best: dict[int, tuple[int, Segment | None]] = {0: (0, None)}
+        for segment in sorted(self.segments, key=lambda s: (s.start, s.stop, s.cycles)):
+            if segment.bytes > limit or segment.start not in best:
+                continue
+            cycles = best[segment.start][0] + segment.cycles
+            if segment.stop not in best or cycles < best[segment.stop][0]:
+                best[segment.stop] = cycles, segment
+        found = self._chain({stop: segment for stop, (_, segment) in best.items()})
+        return Path(found) if found or not self.graph.ops else None
+
+    def _leanest(self) -> tuple[Segment, ...]:
+        """The path of which the largest segment is smallest, by bounds; empty where there is no path."""
+        best: dict[int, tuple[int, Segment | None]] = {0: (0, None)}
+        for segment in sorted(self.segments, key=lambda s: (s.start, s.bytes)):
+            if segment.start in best:
+                size = max(best[segment.start][0], segment.bytes)
+                if segment.stop not in best or size < best[segment.stop][0]:
+                    best[segment.stop] = size, segment
+        return self._chain({stop: segment for stop, (_, segment) in best.items()})
+
+    def _chain(self, last: Mapping[int, Segment | None]) -> tuple[Segment, ...]:
+        """The segments from the first position to the end, given the last one before each position."""
+        at, found = len(self.graph.ops), []
+        while (segment := last.get(at)) is not None:
+            found.append(segment)
+            at = segment.start
+        return tuple(reversed(found)) if at == 0 else ()
+
+    def _tile_around(self, segment: Segment, most: int) -> None:
+        """Add the tiled stages of less than ``most`` bytes that share ops with ``segment``."""
+        for start in range(max(segment.stop - TILED, self._starts.start), segment.stop):
+            for stop in range(max(start + 2, segment.start + 1), min(start + TILED, len(self.graph.ops)) + 1):
+                if self._arrives(start) is None and (start, stop) not in self._tiled:
+                    self._tiled.add((start, stop))
+                    if self._makes_one(start, stop, None):
+                        self._tile(self.graph.ops[start:stop], start, stop, most)
+
+    def _tile(self, ops: tuple[Op, ...], start: int, stop: int, most: int) -> None:
+        for columns in COLUMNS:
+            rows = rows_of(self.graph, ops, self.cuts, grid=(1, columns))
+            if rows is None:
+                return
+            if sum(rows.ring_bytes.values()) < most:
+                self._add(start, stop, (Run(ops, rows),))
+
+    def _stream(self, start: int, stop: int, most: int) -> bool:
+        """Add the stages between two places; False where no longer one from the first is worth a look."""
+        ops = self.graph.ops[start:stop]
+        if self._blocks(ops[-1]):
+            return False
+        arrives = self._arrives(start)
+        if not self._makes_one(start, stop, arrives) or (len(ops) < 2 and arrives is None):
+            return True
+        rows = rows_of(self.graph, ops, self.cuts, arrives=arrives)
+        if rows is not None:
+            self._add(start, stop, (Run(ops, rows=rows),))
+        again = sweeps(self.graph, ops, self.cuts) if arrives is None else None
+        if again is not None:
+            self._add(start, stop, again)
+        ways = [[rows]] if rows is not None else []
+        ways += [_rows(again)] if again is not None else []
+        return not ways or min(max(sum(r.ring_bytes.values()) for r in way) for way in ways) <= most
+
+    def _blocks(self, op: Op) -> bool:
+        """Whether an op reads or makes an image that it cannot take row by row."""
+        io = self.graph.io(op)
+        images = [t for t in (*io.activations, io.out) if len(t.shape) == 4 and t.hw != (1, 1)]
+        return bool(images) and not self.cuts.possible(op)
+
+    def _arrives(self, start: int) -> str | None:
+        """What is pushed into a stage that starts there."""
+        return self.arrives if start == self._starts.start else None
+
+    def _makes_one(self, start: int, stop: int, arrives: str | None) -> bool:
+        """Whether all that the ops make and that is used later is the last one's output; a pushed input is gone."""
+        made = {op.output for op in self.graph.ops[start:stop]}
+        made |= self.crossing[start] if arrives is not None else set()
+        return made & self.crossing[stop] == {self.graph.ops[stop - 1].output}
+
+    def _add(self, start: int, stop: int, runs: tuple[Run, ...]) -> None:
+        """Segments of these runs, one for each choice of kernels."""
+        early = self.graph.ops[:start] if self._arrives(start) and runs[0].rows else ()
+        for choice in self.prices.choices(runs):
+            what = self._problem(start, stop, runs, choice.kernels)
+            more = POSITION_BYTES if self.pushed and not any(r.arrives for r in _rows(runs)) else 0
+            begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
+            self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, what, more))
+
+    def _problem(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> Problem:
+        """What a segment has to place, with all that waits meanwhile."""
+        graph = self.graph
+        before = [op for op in self.aliases if op not in graph.ops[start:]]
+        part = replace(
+            graph, inputs=tuple(sorted(self.crossing[start])), outputs=tuple(sorted(self.crossing[stop])),
+            ops=(*before, *graph.ops[start:stop]),
+        )  # fmt: skip
+        return problem(part, runs, kernels)
 
 
-def _points(graph: Graph) -> Mapping[int, str | None]:
-    """Positions before ops where one tensor crosses, with its name; None before the first and behind the last."""
+def _rows(runs: Sequence[Run] | None) -> list[Rows]:
+    return [run.rows for run in runs or () if run.rows is not None]
+
+
+def _first_cut(graph: Graph, arrives: str | None) -> int:
+    """The position where what is pushed is complete: behind the aliases of the input that it goes by."""
+    return next((i + 1 for i, op in enumerate(graph.ops) if op.output == arrives), 0)
+
+
+def _crossing(graph: Graph) -> Sequence[frozenset[str]]:
+    """For each position before an op, and the end: the buffers that exist there and are needed from there on."""
     owner = roots(graph)
-    ends: dict[str, int] = {name: len(graph.ops) for name in graph.outputs}
-    for i in reversed(range(len(graph.ops))):
-        for name in graph.ops[i].inputs:
-            if name in owner:
-                ends.setdefault(name, i)
-    found: dict[int, str | None] = {0: None}
-    alive = {name for name in graph.inputs if name in ends}
-    for i, op in enumerate(graph.ops[:-1]):
-        alive.add(op.output)
-        alive = {name for name in alive if ends.get(name, -1) > i}
-        if len(alive) == 1:
-            found[i + 1] = next(iter(alive))
-    return {**found, len(graph.ops): None}
+    alive = {owner[name] for name in graph.outputs}
+    found = [frozenset(alive)]
+    for op in reversed(graph.ops):
+        if not op.alias:
+            alive.discard(op.output)
+        alive |= {owner[name] for name in op.inputs if name in owner}
+        found.append(frozenset(alive))
+    return [frozenset(owner[name] for name in graph.inputs), *found[-2::-1]]

@@ -109,7 +109,7 @@ def solve(problem: Problem, *, nodes: int | None = None) -> Placement:
     bound = instance.bound()
     enough = max(bound, (problem.capacity or 0) // instance.unit)
     best = _greedy(instance, enough)
-    if instance.height(best) > enough and (problem.capacity is None or enough > bound):
+    if instance.height(best) > enough and (problem.capacity is None or problem.capacity // instance.unit >= bound):
         best, bound = _search(instance, best, bound, enough, nodes)
     height = instance.height(best)
     offsets = {b.name: int(o) * instance.unit for b, o in zip(problem.buffers, best, strict=True)}

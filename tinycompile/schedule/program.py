@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 
 from tinycompile.backends import Kernel
 from tinycompile.cost import kernel_cycles
+from tinycompile.errors import InternalError
 from tinycompile.ir import IO, Graph, Op, Pair, Shape
 
 
@@ -20,6 +22,8 @@ class View:
 
     Rows may lie in a ring of ``slots`` row slots (0: no ring). The first is then in slot ``slot``, and the
     row after slot ``slots - 1`` is in slot 0.
+
+    ``top`` and ``left`` are where the window begins in the whole tensor.
     """
 
     tensor: str
@@ -28,6 +32,8 @@ class View:
     pitch: int
     slot: int = 0
     slots: int = 0
+    top: int = 0
+    left: int = 0
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -152,8 +158,21 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """The part ``start <= offset < start + size`` of the arena, which lies in the memory ``region`` of the board."""
+
+    region: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True)
 class Program:
-    """What runs on the chip: steps in order, and the arena they work in."""
+    """What runs on the chip: steps in order, and the arena they work in.
+
+    Offsets count through the whole arena; ``banks`` says which part of it lies in which memory, none by default:
+    then all of it lies in ``sram``. No buffer lies in two banks.
+    """
 
     graph: Graph
     steps: tuple[Call | Stream, ...]
@@ -166,9 +185,28 @@ class Program:
     """What the arena would take if the application kept the inputs elsewhere."""
     spans: tuple[Span, ...] = ()
     """Which bytes are in use when: the memory map over time."""
+    banks: tuple[Bank, ...] = ()
+    """The arena's parts, end to end, each from a multiple of 16."""
     position: int | None = None
     """Where the input is pushed: the byte offset of an int32 that says how far its stream has come (which event of
     the first step, a ``Stream``, is next; 0 before the first row). It lives as long as the arena."""
+
+    def __post_init__(self) -> None:
+        if not self.banks:
+            object.__setattr__(self, "banks", (Bank("sram", 0, self.arena_bytes),))
+        ends = [0, *(bank.start + bank.size for bank in self.banks)]
+        if [bank.start for bank in self.banks] != ends[:-1] or ends[-1] != self.arena_bytes:
+            raise InternalError(f"banks {self.banks} do not make an arena of {self.arena_bytes} bytes")
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether all of the arena lies in the main memory."""
+        return [bank.region for bank in self.banks] == ["sram"]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """The index of the bank in which a byte of the arena lies, and its offset there."""
+        index = max(bisect_right(self.banks, offset, key=lambda bank: bank.start) - 1, 0)
+        return index, offset - self.banks[index].start
 
     @property
     def flat(self) -> tuple[Call, ...]:
@@ -205,7 +243,9 @@ class Program:
     def __str__(self) -> str:
         proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
         lines = [f"program {self.graph.name}: arena {self.arena_bytes:,} bytes ({proof})"]
-        lines += [f"  input  {_place(view)}" for view in self.inputs]
+        lines += [f"  bank   {b.region}: {b.size:,} bytes @{b.start}" for b in self.banks if not self._is_plain]
+        pushed = "" if self.position is None else f", pushed row by row; position @{self.position}"
+        lines += [f"  input  {_place(view)}{pushed}" for view in self.inputs]
         for step in self.steps:
             if isinstance(step, Call):
                 lines.append(f"  {_line(step)}")
@@ -229,7 +269,15 @@ class Program:
             label = calls[step].op.name if 0 <= step < len(calls) else ("inputs" if step < 0 else "outputs")
             rows.append(f"{''.join(row)}  {self.used(step):>9,}  {label}")
         named = [f"{letters[s.name]} {s.name}: {s.size:,} bytes at {s.offset:,}" for s in self.spans]
-        return "\n".join([*rows, "", *named])
+        return "\n".join([*self._borders(width), *rows, "", *named])
+
+    def _borders(self, width: int) -> list[str]:
+        """Where the banks of an arena in several memories start, as a line of the memory map."""
+        line = ""
+        for bank in self.banks:
+            column = bank.start * width // self.arena_bytes
+            line = f"{line[:column]:{column}}|{bank.region}"
+        return [line] if len(self.banks) > 1 else []
 
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -22,7 +22,7 @@ from tinycompile.schedule.cells import grid_cells, hull, middle
 from tinycompile.schedule.parts import Arrive, Cuts, Kind, RowOp, arrivals
 from tinycompile.schedule.timeline import Between, Cell, Clock, Demand, Order, in_turn, state_name, with_rings
 
-__all__ = ["Arrive", "Cell", "Cuts", "Rows", "rows_of", "state_name"]
+__all__ = ["Arrive", "Cell", "Cuts", "RowOp", "Rows", "rows_of", "state_name"]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ rows are computed is told in ``rows``; a plan is some stages, and all other ops 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.ir import Graph, Op, Pair
+from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
 
 
@@ -58,6 +58,10 @@ class Run:
         """The one tensor that is used after the run."""
         return self.ops[-1].output
 
+    def __str__(self) -> str:
+        rows = self.rows
+        return self.output if rows is None else str(Stage(self.output, None, rows.grid, rows.step))
+
     def reads(self, graph: Graph) -> tuple[str, ...]:
         """The tensors that the run reads from outside, constants left out."""
         made = {op.output for op in self.ops} | ({self.rows.arrives} if self.rows else set())
@@ -73,37 +77,27 @@ def whole(graph: Graph) -> tuple[Run, ...]:
 def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None, *, probe: bool = False) -> tuple[Run, ...] | None:
     """The graph with each stage of the plan as one run; None where ops cannot be cut so.
 
-    ``cuts`` remembers what it has cut. For a ``probe`` see ``rows_of``.
+    ``cuts`` remembers what it has cut. For a ``probe`` see ``rows_of``. Raises UsageError where the plan pushes an
+    input that cannot be (see ``arriving``).
     """
     last: dict[str, Run] = {}
     inside: set[str] = set()
-    pushed = _pushed(graph, plan)
+    pushed = arriving(graph) if plan.pushed else None
     for stage in plan.stages:
         arrives = None if last else pushed
-        ops = members(graph, stage, 2 if arrives is None else 1)
+        since = stage.since if arrives is None or arrives in graph.inputs else arrives
+        ops = members(graph, replace(stage, since=since), 2 if arrives is None else 1)
         rows = None
         if ops is not None:
             rows = rows_of(graph, ops, cuts, grid=stage.grid, step=stage.step, arrives=arrives, probe=probe)
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
             return None
+        if rows.arrives is not None and any(op.name not in names for op in graph.consumers()[rows.arrives]):
+            return None
         inside |= names
         last[ops[-1].name] = Run(ops, rows)
-    runs = tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
-    return None if pushed is not None and _read_again(graph, runs, pushed) else runs
-
-
-def _read_again(graph: Graph, runs: Sequence[Run], pushed: str) -> bool:
-    """Whether a pushed input is needed outside its stage, where it never exists."""
-    read = {name for run in runs if not run.ops[0].alias for name in run.reads(graph)} | set(graph.outputs)
-    return bool(read & {pushed, *graph.inputs})
-
-
-def _pushed(graph: Graph, plan: Plan) -> str | None:
-    """What is pushed into the first stage: the input, perhaps under the name of an alias."""
-    if not plan.pushed or len(graph.inputs) != 1:
-        return None
-    return plan.stages[0].since or graph.inputs[0]
+    return tuple(last.get(op.name) or Run((op,)) for op in graph.ops if op.name in last or op.name not in inside)
 
 
 def members(graph: Graph, stage: Stage, least: int = 2) -> tuple[Op, ...] | None:

@@ -20,7 +20,7 @@ Between = tuple[str, str]
 Order = Sequence[tuple[int, int]]
 """Calls: the index of an op, and which of its calls."""
 STATE = 4
-"""Bytes a channel of what an op that folds has taken in."""
+"""Bytes, for each channel of the output, of what an op that folds has taken in."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class Clock:
                     pair = buffers.get(part.op.output, part.op.output), above
                     ends = cell.ends(part)
                     if part.folds:
-                        found[state_name(part.op), above] = STATE * part.io.x.channels - int(needed[when[0]])
+                        found[state_name(part.op), above] = STATE * part.io.out.channels - int(needed[when[0]])
                         ends, when = ends[-1:], when[-1:]
                     found[pair] = max(int((ends - needed[when]).max()), found.get(pair, -(1 << 60)))
         return found

@@ -2,7 +2,7 @@
 
 from tinycompile.simulate.arena import arena
 from tinycompile.simulate.compare import compare
-from tinycompile.simulate.host import Host
+from tinycompile.simulate.host import Host, PushedHost
 from tinycompile.simulate.reference import reference
 
-__all__ = ["Host", "arena", "compare", "reference"]
+__all__ = ["Host", "PushedHost", "arena", "compare", "reference"]

@@ -59,8 +59,9 @@ def _take_in(memory: Array, call: Call, op: Op, graph: Graph, rows: Array) -> No
     """One call of an op that folds; the sums stay in its scratch."""
     assert call.part is not None and call.scratch is not None
     io = graph.io(op)
-    state = memory[call.scratch : call.scratch + 4 * io.x.channels].view(np.int32)
-    state[...] = op.accumulate(io, np.zeros_like(state) if call.part.starts else state, rows)
+    state = memory[call.scratch : call.scratch + 4 * io.out.channels].view(np.int32)
+    before = np.zeros_like(state) if call.part.starts else state
+    state[...] = op.accumulate(io, before, rows, call.inputs[0].top)
     if call.part.ends:
         window(memory, call.output, io.out.dtype)[...] = op.finish(io, state)
 

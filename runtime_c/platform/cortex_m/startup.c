@@ -89,6 +89,9 @@ __attribute__((noinline)) static void start(void) {
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)
     __asm__ volatile("msr msplim, %0" ::"r"(tc_stack_bottom));
 #endif
+#if defined(TC_HAS_MEMORY_INIT)
+    tc_memory_init();
+#endif
     const uint32_t *from = tc_data_load;
     for (volatile uint32_t *to = tc_data_start; (uintptr_t)to < (uintptr_t)tc_data_end; ++to) {
         *to = *from++;

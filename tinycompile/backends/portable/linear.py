@@ -78,6 +78,36 @@ def _fits_one_group(op: Conv2D, io: IO) -> bool:
     return op.groups == 1 and not op.is_pointwise
 
 
+def _fits_one_pixel(op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and op.is_whole(io)
+
+
+def _fits_one_pixel_sums(op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and op.fold(io) is not None
+
+
+def _fits_grouped_sums(op: Conv2D, io: IO) -> bool:
+    return op.groups > 1 and op.fold(io) is not None
+
+
+def _sums_scratch(op: Conv2D, io: IO) -> int:
+    """int32 for each output channel."""
+    return 4 * io.out.channels
+
+
+def _pack_rows_interleaved(op: Conv2D, io: IO) -> Mapping[str, Array]:
+    """The weights of each kernel row by itself."""
+    arrays = _pack_in_order(op, io)
+    rows = [interleaved(arrays["weights"][:, y]) for y in range(io.x.hw[0])]
+    return {**arrays, "weights": np.concatenate(rows)}
+
+
+def _pack_rows(op: Conv2D, io: IO) -> Mapping[str, Array]:
+    """The weights as (kernel rows, O, kernel columns, I / groups)."""
+    arrays = _pack_in_order(op, io)
+    return {**arrays, "weights": np.ascontiguousarray(arrays["weights"].transpose(1, 0, 2, 3))}
+
+
 def _pixel_numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {"K": io.x.channels, "O": io.out.channels, "stride_h": stride_h, "stride_w": stride_w}
@@ -116,6 +146,29 @@ ROWS: tuple[Kernel, ...] = (
         pack=_pack_with_padding,
         lag=_depthwise_lag,
         cycles={"macs": 5.9, "ops": 10.3, "call": 60},
+    ),
+    Kernel(
+        "one_pixel", Conv2D, "portable/one_pixel.c.j2",
+        fits=_fits_one_pixel,
+        pack=_pack_interleaved,
+        lag=_early_conv_lag,
+        cycles={"macs": 3.2, "ops": 8, "call": 60},
+    ),
+    Kernel(
+        "one_pixel_sums", Conv2D, "portable/one_pixel_sums.c.j2",
+        arguments=("in0_h", "in0_pitch", "in0_top"),
+        fits=_fits_one_pixel_sums,
+        scratch=_sums_scratch,
+        pack=_pack_rows_interleaved,
+        cycles={"macs": 3.25, "ops": 8, "call": 60},
+    ),
+    Kernel(
+        "grouped_sums", Conv2D, "portable/grouped_sums.c.j2",
+        arguments=("in0_h", "in0_pitch", "in0_top"),
+        fits=_fits_grouped_sums,
+        scratch=_sums_scratch,
+        pack=_pack_rows,
+        cycles={"macs": 6, "ops": 10.3, "call": 60},
     ),
     Kernel(
         "im2col", Conv2D, "portable/conv_2d.c.j2",

@@ -87,13 +87,14 @@ def emulate_in_qemu(
 
 @dataclass
 class _Block:
-    """One translation: its place, its instructions, how often it ran inside and outside the region, and was
-    called.
+    """One translation: its place, its instructions, whether it ends in a call (bl, blx), how often it ran inside
+    and outside the region, and was called.
     """
 
     address: int
     end: int
     instructions: int
+    ends_in_call: bool
     function: Symbol | None
     inside: int = 0
     outside: int = 0
@@ -108,8 +109,9 @@ class Trace:
     """Counts from QEMU's log: listings of blocks as they are translated, and one line for each time a block
     runs.
 
-    With ``roi`` only what runs between the entry of that address and its return counts as inside, else
-    everything does.
+    With ``roi`` only what runs between an entry of that address and its return counts as inside, else
+    everything does. Calls put return addresses on a stack, jumps do not: a function that is jumped to at the end of
+    another (a tail call) returns where that would.
     """
 
     def __init__(self, image: Image, roi: int | None = None) -> None:
@@ -120,7 +122,8 @@ class Trace:
         """Reads a log to its end."""
         translated: dict[bytes, _Block] = {}
         listing: list[tuple[int, bytes]] = []
-        inside, return_to = self._roi is None, -1
+        inside, depth = self._roi is None, 0
+        returns: list[int] = []
         before: _Block | None = None
         for line in lines:
             if line.startswith(b"Trace"):
@@ -129,10 +132,13 @@ class Trace:
                     translated[key] = self._block(listing)
                     listing = []
                 block = translated[key]
+                if returns and block.address == returns[-1]:
+                    returns.pop()
+                    inside = inside and (self._roi is None or len(returns) >= depth)
+                elif before is not None and before.ends_in_call:
+                    returns.append(before.end)
                 if not inside and block.address == self._roi:
-                    inside, return_to = True, before.end if before else -1
-                elif block.address == return_to:
-                    inside, return_to = False, -1
+                    inside, depth = True, len(returns)
                 if inside:
                     block.inside += 1
                     block.calls += block.is_called_from(before)
@@ -146,7 +152,8 @@ class Trace:
         address = listing[0][0]
         code = [int(half, 16) for _, text in listing for half in text.split()]
         function = self._image.function_at(address)
-        block = _Block(address, address + 2 * len(code), _thumb_instructions(code), function)
+        count, last = _thumb_instructions(code)
+        block = _Block(address, address + 2 * len(code), count, _is_call(code[last:]), function)
         self._blocks.append(block)
         return block
 
@@ -167,15 +174,23 @@ class Trace:
         return tuple(sorted(costs, key=lambda c: (-c.instructions, c.name)))
 
 
-def _thumb_instructions(code: Sequence[int]) -> int:
-    """How many instructions these halfwords hold. QEMU's listing does not know MVE and splits what it does
-    not know.
+def _thumb_instructions(code: Sequence[int]) -> tuple[int, int]:
+    """How many instructions these halfwords hold, and where the last begins. QEMU's listing does not know MVE and
+    splits what it does not know.
     """
-    at = count = 0
+    at = count = last = 0
     while at < len(code):
+        last = at
         at += 2 if code[at] >> 11 >= 0b11101 else 1
         count += 1
-    return count
+    return count, last
+
+
+def _is_call(code: Sequence[int]) -> bool:
+    """Whether the halfwords of an instruction are bl or blx (encodings T1, Armv7-M Architecture Reference Manual)."""
+    if len(code) == 1:
+        return code[0] & 0xFF87 == 0x4780
+    return code[0] & 0xF800 == 0xF000 and code[1] & 0xD000 == 0xD000
 
 
 class _Session:

@@ -1,0 +1,133 @@
+"""What the kernels of a graph cost on a board, whole and in rows. Costs that were asked for are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tinycompile.backends import Kernel, candidates
+from tinycompile.boards import Board
+from tinycompile.cost import kernel_cycles
+from tinycompile.errors import Unsupported, UnsupportedOp
+from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.liveness import Kernels, scratch_bytes
+from tinycompile.schedule.rows import RowOp, Rows
+from tinycompile.schedule.stages import Run
+
+
+@dataclass(frozen=True)
+class Price:
+    """A kernel for an op in some runs: predicted cycles of one inference, and bytes of scratch."""
+
+    kernel: Kernel
+    cycles: int
+    scratch: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A kernel for every op of some runs, and their predicted cycles."""
+
+    kernels: Kernels
+    cycles: int
+
+
+class Prices:
+    """The kernels of a graph's ops on a board.
+
+    Raises UnsupportedOp, naming all of them, where ops have no kernel on the board's core.
+    """
+
+    def __init__(self, graph: Graph, board: Board) -> None:
+        self.graph, self.core = graph, board.core
+        ops = [op for op in graph.ops if not op.alias]
+        self.kernels = {op.name: candidates(op, graph.io(op), board.features) for op in ops}
+        missing = [_unsupported(op, graph.io(op)) for op in ops if not self.kernels[op.name]]
+        if missing:
+            raise UnsupportedOp(missing, where=graph.name)
+        self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
+
+    def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
+        """Kernels for these runs, from the fastest to those with the least scratch; none where an op has none.
+
+        What counts is the largest scratch, so for each limit every op takes its fastest kernel within it.
+        """
+        offers = self._offers(runs)
+        if not all(offers.values()):
+            return
+        limits = sorted({price.scratch for prices in offers.values() for price in prices} or {0}, reverse=True)
+        seen: list[Kernels] = []
+        for limit in limits:
+            taken = {name: _best(prices, limit) for name, prices in offers.items()}
+            kernels = {name: price.kernel for name, price in taken.items()}
+            if kernels not in seen:
+                seen.append(kernels)
+                yield Choice(kernels, sum(price.cycles for price in taken.values()))
+
+    def _offers(self, runs: Sequence[Run]) -> Mapping[str, list[Price]]:
+        """By op, the kernels that fit all runs it is in."""
+        found: dict[str, list[Price]] = {}
+        for run in runs:
+            for op in run.ops:
+                if not op.alias:
+                    here = [self._price(run, op, kernel) for kernel in self._fitting(run, op)]
+                    found[op.name] = _both(found[op.name], here) if op.name in found else here
+        return found
+
+    def _fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
+        kernels = self.kernels[op.name]
+        if run.rows is None:
+            return kernels
+        told = _told_of_rows(kernels, op, run.rows)
+        return [kernel for kernel in told if self._row_cycles(run.rows, op, kernel) is not None]
+
+    def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
+        scratch = scratch_bytes(self.graph, run, op, kernel)
+        if run.rows is None:
+            return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch)
+        cycles = self._row_cycles(run.rows, op, kernel)
+        assert cycles is not None
+        return Price(kernel, cycles, 0 if run.rows.folds(op) else scratch)
+
+    def _row_cycles(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
+        """Cycles of all calls of an op by rows; None where the kernel does not fit one of them."""
+        parts = rows.of[op.name]
+        key = tuple(map(id, parts)), kernel.name
+        if key not in self._rows:
+            self._rows[key] = parts, self._sum(rows, op, kernel)
+        return self._rows[key][1]
+
+    def _sum(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
+        kinds = rows.kinds(op)
+        if not rows.folds(op) and not all(kernel.fits(kind.op, kind.io) for kind in kinds):
+            return None
+        return sum(kind.count * kernel_cycles(kind.op, kind.io, kernel, self.core) for kind in kinds)
+
+
+def _best(prices: Sequence[Price], limit: int) -> Price:
+    """The fastest within ``limit`` bytes of scratch, the first of equals; where none is, the leanest."""
+    within = [price for price in prices if price.scratch <= limit]
+    return min(within, key=lambda p: p.cycles) if within else min(prices, key=lambda p: (p.scratch, p.cycles))
+
+
+def _both(one: Sequence[Price], other: Sequence[Price]) -> list[Price]:
+    """The kernels that are in both, with the cycles of both."""
+    second = {price.kernel.name: price for price in other}
+    pairs = [(price, second[price.kernel.name]) for price in one if price.kernel.name in second]
+    return [Price(a.kernel, a.cycles + b.cycles, max(a.scratch, b.scratch)) for a, b in pairs]
+
+
+def _unsupported(op: Op, io: IO) -> Unsupported:
+    types = ", ".join(str(t) for t in (*io.activations, io.out))
+    return Unsupported(op.name, type(op).__name__, f"no kernel computes it on {types}")
+
+
+def _told_of_rows(kernels: Sequence[Kernel], op: Op, rows: Rows) -> list[Kernel]:
+    """The kernels that are told pitches, and turns where they read past the end of a ring."""
+    if rows.folds(op):
+        return [kernel for kernel in kernels if {"in0_last", "in0_top"} & set(kernel.arguments)]
+    images = [(i, t) for i, t in enumerate(rows.of[op.name][0].io.activations) if len(t.shape) == 4]
+    needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
+    for i, tensor in images:
+        needed |= {f"in{i}_turn", f"in{i}_ring"} if rows.wraps(op, tensor.name) else set()
+    return [kernel for kernel in kernels if needed <= set(kernel.arguments)]
