@@ -30,7 +30,7 @@ class Guards:
             first, last = alive.get(root, (step, step))
             alive[root] = min(first, step), max(last, step)
             start = view.offset - view.slot * view.pitch
-            size = view.ring_bytes or self._bytes(view)
+            size = self._bytes(view)
             ranges.setdefault(root, set()).add((start, start + size))
 
         for view in program.inputs:
@@ -81,7 +81,8 @@ class Guards:
         return self._root(op.inputs[0]) if op is not None and op.alias else tensor
 
     def _bytes(self, view: View) -> int:
-        """Bytes from a view's first element to behind its last."""
+        """Bytes from a view's first element to behind its last; in a ring, of all slots."""
         rows, columns = view.hw
+        rows = view.slots or rows
         element = self._program.graph.tensors[view.tensor].dtype.size
         return (rows - 1) * view.pitch + columns * view.shape[-1] * element
