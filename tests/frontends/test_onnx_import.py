@@ -19,7 +19,7 @@ from tinycompile.frontends.onnx.export import save, to_model
 from tinycompile.frontends.onnx.reader import OPSETS
 from tinycompile.frontends.onnx.registry import IMPORTERS, operator_table
 from tinycompile.ir import Array
-from tinycompile.ops import ArgMax, Conv2D, Dense, Reshape, Slice, Transpose
+from tinycompile.ops import ArgMax, Conv2D, Dense, ImageDense, Reshape, Slice, Transpose
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -126,7 +126,7 @@ def test_quantised_constants_keep_their_parameters() -> None:
 def test_batch_is_one_and_shape_arithmetic_folds() -> None:
     graph = graph_of(shapes_net())
     assert graph.tensors["x"].shape == (1, 5, 5, 2)
-    assert [type(op) for op in graph.ops] == [Conv2D, Reshape, Dense]
+    assert [type(op) for op in graph.ops] == [Conv2D, ImageDense, Reshape]
 
 
 def test_dynamic_extents_are_asked_for() -> None:

@@ -14,7 +14,12 @@ PARTS = 4
 
 def graphs(part: int | None = None) -> st.SearchStrategy[Graph]:
     """A graph of one op, any operator that has a test with a strategy named ``graphs``; or those of one part."""
+    own = strategies()
+    return st.one_of(*(own if part is None else own[part::PARTS]))
+
+
+def strategies() -> list[st.SearchStrategy[Graph]]:
+    """Those strategies, one for each operator or family of operators."""
     names = sorted(p.stem for p in Path(__file__).parent.glob("test_*.py") if p.stem != "test_every")
     modules = [importlib.import_module(f"tests.ops.{name}") for name in names]
-    own = [module.graphs() for module in modules if hasattr(module, "graphs")]
-    return st.one_of(*(own if part is None else own[part::PARTS]))
+    return [module.graphs() for module in modules if hasattr(module, "graphs")]

@@ -22,6 +22,8 @@ def graphs(draw: st.DrawFn, onnx: bool = False) -> Graph:
     pad = draw(pads(kernel[0] - onnx, kernel[1] - onnx))
     height = draw(st.integers(0, 5)) + max(1, kernel[0] - pad.top - pad.bottom)
     width = draw(st.integers(0, 5)) + max(1, kernel[1] - pad.left - pad.right)
+    if draw(st.integers(0, 4)) == 0:
+        (height, width), pad = kernel, Pad()
     x = Tensor("x", (1, height, width, draw(st.integers(1, 5))), DType.INT8, draw(quants(1e-2, 1.0)))
     include = draw(st.booleans())
     uncounted = (0, 0)

@@ -40,7 +40,7 @@ def test_specification_moves_the_float_values(graph: Graph) -> None:
 def test_windows_must_not_cut_blocks() -> None:
     graph = one_op(DepthToSpace("f", ("x",), "y", 2), [Tensor("x", (1, 4, 4, 8), DType.INT8, QUANT)], QUANT)
     op = graph.ops[0]
-    assert op.restrict(graph.io(op), Window(1, 0, 2, 2)) is None
+    assert op.restrict(graph.io(op), Window(0, 1, 2, 2)) is None
     cut = op.restrict(graph.io(op), Window(2, 4, 4, 2))
     assert cut is not None
     assert cut.windows == (Window(1, 2, 2, 1),)

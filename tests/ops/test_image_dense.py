@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
+from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, quants, weights
 from tinycompile.ir import DType, Graph, Tensor
 from tinycompile.ops import Dense, ImageDense
@@ -29,6 +30,12 @@ def graphs(draw: st.DrawFn) -> Graph:
 @given(st.lists(graphs(), min_size=1, max_size=20))
 def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases])
+
+
+@settings(max_examples=40, deadline=None)
+@given(graphs(), st.integers(0, 2**31))
+def test_specification_is_the_rounded_float_layer(graph: Graph, seed: int) -> None:
+    assert_close_to_float(graph, noise(graph, seed))
 
 
 @settings(max_examples=60, deadline=None)

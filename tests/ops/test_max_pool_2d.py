@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.equality import check, noise
 from tests.ops.meaning import assert_close_to_float
 from tests.ops.strategies import one_op, pads, quants
-from tinycompile.ir import DType, Graph, Tensor
+from tinycompile.ir import DType, Graph, Pad, Tensor
 from tinycompile.ops import MaxPool2D
 
 
@@ -22,6 +22,8 @@ def graphs(draw: st.DrawFn, onnx: bool = False) -> Graph:
     span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     height = draw(st.integers(0, 5)) + max(1, span[0] - pad.top - pad.bottom)
     width = draw(st.integers(0, 5)) + max(1, span[1] - pad.left - pad.right)
+    if draw(st.integers(0, 4)) == 0:
+        (height, width), pad, dilation = kernel, Pad(), (1, 1)
     x = Tensor("x", (1, height, width, draw(st.integers(1, 5))), DType.INT8, draw(quants(1e-2, 1.0)))
     return one_op(MaxPool2D("f", ("x",), "y", kernel, stride, pad, dilation), [x], x.q)
 

@@ -12,12 +12,12 @@ from tests.equality import TAIL, build
 from tests.schedule import toys
 from tests.schedule.networks import Network
 from tinycompile.ir import Array, Graph, Op, Rounding, verify
-from tinycompile.ops import AveragePool2D, Conv2D, ImageDense, Reshape
+from tinycompile.ops import AveragePool2D, Conv2D, ImageDense, MaxPool2D, Reshape
 from tinycompile.schedule import Goal, Plan, Program, Stage, Stream, schedule
 from tinycompile.simulate import Host, arena, compare, reference
 
 LARGE = toys.board(1 << 20)
-KINDS = ("dense", "plain", "grouped", "depthwise", "mean")
+KINDS = ("dense", "plain", "grouped", "depthwise", "mean", "maximum")
 ROUNDINGS: tuple[Rounding, ...] = ("native", "tflite")
 
 
@@ -26,8 +26,8 @@ def reduced(kind: str, rounding: Rounding, seed: int = 0) -> Graph:
     net = Network((1, 11, 6, 3), seed)
     x = net.conv(net.conv("image", 8, 3, 2), 6, 3)
     hw = net.tensors[x].hw
-    if kind == "mean":
-        x = net.add(AveragePool2D, x, kernel=hw)
+    if kind in ("mean", "maximum"):
+        x = net.add(AveragePool2D if kind == "mean" else MaxPool2D, x, kernel=hw)
     else:
         groups = {"grouped": 2, "depthwise": 6}.get(kind, 1)
         made: type[Op] = ImageDense if kind == "dense" else Conv2D

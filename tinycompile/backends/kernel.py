@@ -12,8 +12,9 @@ WHOLE_ROWS = ("out_h", "out_w", "out_pitch", "in0_pitch")
 """Arguments of a kernel that reads the input's rows where it writes the output's."""
 WINDOW = ("out_h", "out_w", "out_pitch", "in0_h", "in0_w", "in0_pitch", "pad_top", "pad_left")
 """Arguments of a kernel that looks around each pixel, at what may lie outside the input."""
-RINGED = (*WINDOW, "in0_turn", "in0_ring")
-"""The same for a kernel that finds those rows in a ring."""
+RING = ("in0_turn", "in0_ring")
+"""Arguments of a kernel that finds several rows of its input in a ring."""
+RINGED = (*WINDOW, *RING)
 
 
 def _always(op: Any, io: IO) -> bool:

@@ -34,18 +34,17 @@ class Broadcast(Op):
     def restrict(self, io: IO, window: Window) -> Cut | None:
         """The same op on the same window; an input that is one row or column wide keeps it.
 
-        None where the output is not an image, or a constant or a lower-rank input would have to be cut.
+        What repeats for every pixel, and is a constant or of lower rank, is read as a whole. None where the output is
+        not an image, or such an input would have to be cut.
         """
         if len(io.out.shape) != 4 or io.out.shape[0] != 1:
             return None
         windows: list[Window | None] = []
         for tensor in io.inputs:
-            if tensor.data is not None:
+            if tensor.data is not None or len(tensor.shape) != 4:
                 if aligned(tensor.shape, 4)[:3] != (1, 1, 1):
                     return None
                 windows.append(None)
-            elif len(tensor.shape) != 4:
-                return None
             else:
                 windows.append(_operand_window(tensor, window))
         return Cut(self, tuple(windows))

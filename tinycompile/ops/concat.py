@@ -36,7 +36,11 @@ class Concat(Moving):
         return np.concatenate(inputs, axis=self.axis)
 
     def restrict(self, io: IO, window: Window) -> Cut | None:
-        """The same window of every input, where channels are joined and no input is constant."""
-        if self.axis != 3 or not is_image(io.out) or any(t.data is not None for t in io.inputs):
+        """The same window of every input, or the same rows where columns are joined; no input may be constant."""
+        if not is_image(io.out) or any(t.data is not None for t in io.inputs):
             return None
-        return Cut(self, (window,) * len(io.inputs))
+        if self.axis == 3:
+            return Cut(self, (window,) * len(io.inputs))
+        if self.axis == 2 and window.width == io.out.shape[2]:
+            return Cut(self, tuple(Window(window.top, 0, window.height, t.shape[2]) for t in io.inputs))
+        return None

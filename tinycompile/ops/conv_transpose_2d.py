@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Features, OnnxWriter, Pad, Pair, Shape, Tensor
+from tinycompile.ir import IO, Array, Cut, Features, OnnxWriter, Pad, Pair, Shape, Tensor, Window
 from tinycompile.ops.accumulator import Weighted, checked_bias, product_features, product_parameters, scheme_of
 from tinycompile.ops.clipping import UNCLIPPED, Clip, clipped
 from tinycompile.ops.images import from_nchw, to_nchw
@@ -78,7 +78,9 @@ class ConvTranspose2D(Weighted):
         p = self.parameters(io)
         x = inputs[0][0].astype(np.float64) - p["zx"]
         w = inputs[1].astype(np.float64) - p["zw"]
-        acc = np.zeros((*self.full(io.x.hw), w.shape[0]))
+        height, width = io.out.hw
+        full = self.full(io.x.hw)
+        acc = np.zeros((max(full[0], self.pad.top + height), max(full[1], self.pad.left + width), w.shape[0]))
         per_in, per_out = w.shape[3], w.shape[0] // self.groups
         for g in range(self.groups):
             part = x[:, :, g * per_in : (g + 1) * per_in]
@@ -87,7 +89,6 @@ class ConvTranspose2D(Weighted):
                 for kx in range(self.kernel[1]):
                     rows, columns = self._tap(ky, kx, io.x.hw)
                     acc[rows, columns, outputs] += part @ w[outputs, ky, kx].T
-        height, width = io.out.hw
         kept = acc[self.pad.top : self.pad.top + height, self.pad.left : self.pad.left + width]
         return np.asarray(p["requantizer"](kept.astype(np.int64) + p["bias"])[None])
 
@@ -98,7 +99,24 @@ class ConvTranspose2D(Weighted):
         rows, columns = (slice(a, a + n, s) for a, n, s in zip(starts, spans, self.stride, strict=True))
         return rows, columns
 
+    def restrict(self, io: IO, window: Window) -> Cut | None:
+        """The pixels whose kernels reach the window; what of these lies outside it is cut off."""
+        top, rows, above, below = self._reached(0, window.top, window.height, io.x.hw[0])
+        left, columns, ahead, behind = self._reached(1, window.left, window.width, io.x.hw[1])
+        part = replace(self, pad=Pad(above, ahead, below, behind), output_pad=(0, 0))
+        return Cut(part, (Window(top, left, rows, columns), *(None for _ in self.inputs[1:])))
+
+    def _reached(self, axis: int, start: int, count: int, size: int) -> tuple[int, int, int, int]:
+        """Along an axis: the first input that reaches ``count`` outputs from ``start`` on, how many inputs do (one at
+        least), and what is cut off before and after; the latter is negative where no input reaches."""
+        stride, span = self.stride[axis], (self.kernel[axis] - 1) * self.dilation[axis]
+        first = start + (self.pad.top, self.pad.left)[axis]
+        low = min(max(-(-(first - span) // stride), 0), first // stride, size - 1)
+        high = max(min((first + count - 1) // stride + 1, size), low + 1)
+        cut = first - low * stride
+        return low, high - low, cut, (high - low - 1) * stride + span + 1 - cut - count
+
     def features(self, io: IO) -> Features:
-        """One multiply-accumulate per input value and weight of its group, those cut off included."""
-        macs = io.x.size * self.kernel[0] * self.kernel[1] * (io.out.channels // self.groups)
-        return product_features(io, macs, scheme_of(io))
+        """The multiply-accumulates per output on average: kernel elements over strides, for each input channel."""
+        taps = self.kernel[0] * self.kernel[1] / (self.stride[0] * self.stride[1])
+        return product_features(io, round(io.out.size * io.inputs[1].shape[3] * taps), scheme_of(io))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from tinycompile.errors import ImportFailed
-from tinycompile.ir import IO, Array, Cut, OnnxWriter, Shape, Tensor, Window
+from tinycompile.ir import IO, Array, Cut, OnnxWriter, Pad, Shape, Tensor, Window
 from tinycompile.ops.images import from_nchw, to_nchw
 from tinycompile.ops.moving import Moving
 
@@ -18,10 +18,17 @@ class DepthToSpace(Moving):
     """Each pixel's channels become ``block`` x ``block`` pixels.
 
     Mode DCR: channels are (block row, block column, channel); CRD: (channel, block row, block column).
+    The op of a window may ``skip`` the first rows of its first blocks.
     """
 
     block: int = 1
     mode: Literal["DCR", "CRD"] = "DCR"
+    skip: int = 0
+
+    @property
+    def pad(self) -> Pad:
+        """The rows left out, as negative padding."""
+        return Pad(-self.skip)
 
     def infer(self, *inputs: Tensor) -> Shape:
         """(1, H * block, W * block, C / block**2); ImportFailed where the channels do not divide."""
@@ -48,12 +55,14 @@ class DepthToSpace(Moving):
             blocks = inputs[0].reshape(n, height, width, b, b, channels).transpose(0, 1, 3, 2, 4, 5)
         else:
             blocks = inputs[0].reshape(n, height, width, channels, b, b).transpose(0, 1, 4, 2, 5, 3)
-        return np.ascontiguousarray(blocks).reshape(n, height * b, width * b, channels)
+        rows = np.ascontiguousarray(blocks).reshape(n, height * b, width * b, channels)
+        return rows[:, self.skip : self.skip + io.out.shape[1]]
 
     def restrict(self, io: IO, window: Window) -> Cut | None:
-        """The pixels whose blocks make up the window; None where it cuts through blocks."""
+        """The pixels whose blocks make up the window; None where its left or right cuts through blocks."""
         b = self.block
-        extents = (window.top, window.left, window.height, window.width)
-        if io.out.shape[0] != 1 or any(extent % b for extent in extents):
+        if io.out.shape[0] != 1 or window.left % b or window.width % b:
             return None
-        return Cut(self, (Window(window.top // b, window.left // b, window.height // b, window.width // b),))
+        top, bottom = window.top // b, -(-window.bottom // b)
+        part = replace(self, skip=window.top % b)
+        return Cut(part, (Window(top, window.left // b, bottom - top, window.width // b),))

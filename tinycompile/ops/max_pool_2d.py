@@ -69,6 +69,21 @@ class MaxPool2D(Op):
                 result = np.maximum(result, view[:, :, ky, kx])
         return np.array(result[None])
 
+    def fold(self, io: IO) -> tuple[Cut, ...] | None:
+        """The maximum over the whole image is a running maximum over its rows."""
+        if self.kernel != io.x.hw or self.pad:
+            return None
+        row = replace(self, kernel=(1, io.x.hw[1]), stride=(1, 1))
+        return tuple(Cut(row, (Window(y, 0, 1, io.x.hw[1]),)) for y in range(io.x.hw[0]))
+
+    def accumulate(self, io: IO, state: Array, rows: Array, top: int) -> Array:
+        """The largest values so far, above -128."""
+        return np.asarray(np.maximum(state, rows.astype(np.int32).max(axis=(0, 1, 2)) - INT8_MIN))
+
+    def finish(self, io: IO, state: Array) -> Array:
+        """The largest values."""
+        return np.asarray((state[None, None, None] + INT8_MIN).astype(np.int8))
+
     def restrict(self, io: IO, window: Window) -> Cut | None:
         """The same pool of the window's receptive field, with the padding that is left."""
         needed, pad = receptive_field(window, io.x.hw, self.kernel, self.stride, self.dilation, self.pad)

@@ -75,10 +75,25 @@ class PadOp(Moving):
         return np.clip(index, 0, size - 1)
 
     def restrict(self, io: IO, window: Window) -> Cut | None:
-        """The input window behind an output window, and what padding remains around it; None for reflections."""
-        if not is_image(io.out) or self.mode == "reflect":
+        """The input window behind an output window, and what padding remains around it."""
+        if not is_image(io.out):
             return None
-        source, pad = receptive_field(window, io.x.hw, (1, 1), pad=self.pad)
+        if self.mode == "reflect":
+            top, rows, above, below = _mirrored(window.top, window.bottom, self.pad.top, io.x.hw[0])
+            left, columns, ahead, behind = _mirrored(window.left, window.right, self.pad.left, io.x.hw[1])
+            source, pad = Window(top, left, rows, columns), Pad(above, ahead, below, behind)
+        else:
+            source, pad = receptive_field(window, io.x.hw, (1, 1), pad=self.pad)
         before = (self.before[0], pad.top, pad.left, self.before[3])
         after = (self.after[0], pad.bottom, pad.right, self.after[3])
         return Cut(replace(self, before=before, after=after), (source,))
+
+
+def _mirrored(start: int, stop: int, before: int, size: int) -> tuple[int, int, int, int]:
+    """For outputs ``start <= i < stop`` of a reflection of ``size`` elements: the first input and how many, and the
+    padding before and after these. A window with mirrored elements holds all from the mirror on."""
+    first, last = start - before, stop - 1 - before
+    reflected = [2 * (size - 1) - i if i >= size else abs(i) for i in range(first, last + 1)]
+    low = 0 if first < 0 else min(reflected)
+    high = size if last >= size else max(reflected) + 1
+    return low, high - low, low - first, last + 1 - high

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinycompile.errors import InternalError
-from tinycompile.ir import IO, Array, Cut, Features, OnnxWriter, Pair, Shape, Tensor, Window
+from tinycompile.ir import IO, Array, Cut, Features, OnnxWriter, Pad, Pair, Shape, Tensor, Window
 from tinycompile.ops.images import from_nchw, to_nchw
 from tinycompile.ops.moving import Moving, is_image
 
@@ -34,11 +34,23 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The whole of which a resize makes a window: its extents, and where the windows of both images begin."""
+
+    size: Pair
+    source: Pair
+    first: Pair
+    first_source: Pair
+
+
+@dataclass(frozen=True)
 class Resize2D(Moving):
     """NHWC resize to ``size`` (height, width), as ONNX Resize without antialiasing.
 
     ``coordinates`` is ONNX's coordinate_transformation_mode, ``nearest`` its nearest_mode. ``scales`` are the
     output's extents over the input's where the file gives them; they default to the ratio of the extents.
+    The op of a window knows its ``region``; where pixels just repeat, it only knows how many of the first pixel's
+    rows and columns to ``skip``.
     """
 
     size: Pair = (1, 1)
@@ -46,6 +58,13 @@ class Resize2D(Moving):
     coordinates: Coordinates = "half_pixel"
     nearest: NearestMode = "round_prefer_floor"
     scales: tuple[float, float] | None = None
+    region: Region | None = None
+    skip: Pair = (0, 0)
+
+    @property
+    def pad(self) -> Pad:
+        """``skip`` as negative padding."""
+        return Pad(-self.skip[0], -self.skip[1])
 
     def infer(self, *inputs: Tensor) -> Shape:
         """(1, *size, C)."""
@@ -67,36 +86,53 @@ class Resize2D(Moving):
         from_nchw(w, made, self.output)
 
     def positions(self, io: IO, axis: int) -> Array:
-        """float32[out]: where each output lies in the input's coordinates, along rows (0) or columns (1)."""
-        source, size = io.x.hw[axis], self.size[axis]
+        """float32[whole out]: where each output lies in the input's coordinates, along rows (0) or columns (1)."""
+        source, size = self._whole(io, axis)
         scale = np.float32(self.scales[axis] if self.scales else size / source)
-        return COORDINATES[self.coordinates](np.arange(size, dtype=np.float32), scale, source, size)
+        wanted = np.arange(size, dtype=np.float32) + np.float32(self.skip[axis])
+        return COORDINATES[self.coordinates](wanted, scale, source, size)
+
+    def _whole(self, io: IO, axis: int) -> Pair:
+        """Extents of the whole input and the whole output."""
+        return (self.region.source[axis], self.region.size[axis]) if self.region else (io.x.hw[axis], self.size[axis])
+
+    def _windowed(self, indices: Array, axis: int) -> Array:
+        """Input indices of the whole output, as those of the window in the window of the input."""
+        if self.region is None:
+            return indices
+        first = self.region.first[axis]
+        return indices[first : first + self.size[axis]] - self.region.first_source[axis]
 
     def indices(self, io: IO, axis: int) -> Array:
         """int64[out]: the nearest input index of each output, along rows (0) or columns (1)."""
-        return np.clip(NEAREST[self.nearest](self.positions(io, axis)), 0, io.x.hw[axis] - 1).astype(np.int64)
+        nearest = np.clip(NEAREST[self.nearest](self.positions(io, axis)), 0, self._whole(io, axis)[0] - 1)
+        return self._windowed(nearest.astype(np.int64), axis)
 
     def factor(self, io: IO) -> Pair | None:
-        """(fy, fx) where every output (y, x) is the input (y // fy, x // fx); None where it is not."""
+        """(fy, fx) where every output (y, x), ``skip`` added, is the input (y // fy, x // fx); None where it is not."""
         found = []
         for axis in (0, 1):
-            factor = -(-self.size[axis] // io.x.hw[axis])
-            if not np.array_equal(self.indices(io, axis), np.arange(self.size[axis]) // factor):
+            wanted = np.arange(self.size[axis]) + self.skip[axis]
+            factor = -(-(self.size[axis] + self.skip[axis]) // io.x.hw[axis])
+            if self.region or not np.array_equal(self.indices(io, axis), wanted // factor):
                 return None
             found.append(factor)
         return found[0], found[1]
 
     def interpolation(self, io: IO, axis: int) -> Axis:
         """Indices and weights of bilinear mode, along rows (0) or columns (1)."""
-        last = io.x.hw[axis] - 1
+        source, size = self._whole(io, axis)
+        last = source - 1
         if io.rounding == "tflite":
-            low, high, weight = self._tflite_interpolation(last + 1, self.size[axis])
+            low, high, weight = self._tflite_interpolation(source, size)
         else:
             at = np.clip(self.positions(io, axis), 0, last).astype(np.float64)
             low = np.floor(at).astype(np.int64)
             high = np.minimum(low + 1, last)
             weight = np.floor((at - low) * 2**NATIVE_BITS + 0.5).astype(np.int64)
-        return Axis(low, high, np.where(low == high, 0, weight))
+        first = self.region.first[axis] if self.region else 0
+        weights = np.where(low == high, 0, weight)[first : first + self.size[axis]]
+        return Axis(self._windowed(low, axis), self._windowed(high, axis), weights)
 
     def _tflite_interpolation(self, source: int, size: int) -> tuple[Array, Array, Array]:
         corners = self.coordinates == "align_corners" and size > 1
@@ -138,16 +174,30 @@ class Resize2D(Moving):
         return {"bits": self.bits(io), "factor": self.factor(io) if self.mode == "nearest" else None}
 
     def restrict(self, io: IO, window: Window) -> Cut | None:
-        """Nearest neighbours by whole factors, where the window starts on a source pixel; else None."""
-        factor = self.factor(io) if self.mode == "nearest" and is_image(io.out) else None
-        if factor is None or window.top % factor[0] or window.left % factor[1]:
+        """The pixels that the window takes."""
+        if not is_image(io.out):
             return None
-        rows, columns = -(-window.height // factor[0]), -(-window.width // factor[1])
+        spans = ((window.top, window.bottom), (window.left, window.right))
+        (top, bottom), (left, right) = (self._taken(io, axis, *span) for axis, span in enumerate(spans))
+        size, source = (window.height, window.width), Window(top, left, bottom - top, right - left)
+        factor = self.factor(io) if self.mode == "nearest" else None
+        if factor is None:
+            region = Region(self.size, io.x.hw, (window.top, window.left), (top, left))
+            return Cut(replace(self, size=size, region=region), (source,))
         part = replace(
-            self, size=(window.height, window.width), coordinates="asymmetric", nearest="floor",
-            scales=(float(factor[0]), float(factor[1])),
+            self, size=size, coordinates="asymmetric", nearest="floor",
+            scales=(float(factor[0]), float(factor[1])), skip=(window.top % factor[0], window.left % factor[1]),
         )  # fmt: skip
-        return Cut(part, (Window(window.top // factor[0], window.left // factor[1], rows, columns),))
+        return Cut(part, (source,))
+
+    def _taken(self, io: IO, axis: int, start: int, stop: int) -> Pair:
+        """The input index from which and the one up to which outputs ``start <= i < stop`` read."""
+        if self.mode == "nearest":
+            found = self.indices(io, axis)[start:stop]
+        else:
+            both = self.interpolation(io, axis)
+            found = np.concatenate([both.low[start:stop], both.high[start:stop]])
+        return int(found.min()), int(found.max()) + 1
 
     def features(self, io: IO) -> Features:
         """Nearest copies; bilinear takes four products a value."""

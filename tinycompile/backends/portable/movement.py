@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import WHOLE_ROWS, WINDOW, Kernel
+from tinycompile.backends.kernel import RING, RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.operands import Source, constants, sources
 from tinycompile.ir import IO, Array, DType, Shape
 from tinycompile.ops.concat import Concat
@@ -114,10 +114,10 @@ def concat_numbers(op: Concat, io: IO) -> Mapping[str, Any]:
     return {"outer": prod(io.out.shape[: op.axis]), "pieces": pieces}
 
 
-def joins_channels(op: Concat, io: IO) -> bool:
-    """Whether a Concat joins the last axis of int8 activations."""
+def joins_rows(op: Concat, io: IO) -> bool:
+    """Whether a Concat joins the last axis of int8 activations, or the columns of images."""
     same = len(io.activations) == len(io.inputs) and io.out.dtype is DType.INT8
-    return same and op.axis == len(io.out.shape) - 1
+    return same and (op.axis == len(io.out.shape) - 1 or (op.axis == 2 and is_image(io.out)))
 
 
 def joined(count: int) -> Kernel:
@@ -126,7 +126,7 @@ def joined(count: int) -> Kernel:
     return Kernel(
         f"rows_{count}", Concat, "portable/concat_rows.c.j2",
         arguments=("out_h", "out_w", "out_pitch", *pitches),
-        fits=lambda op, io: joins_channels(op, io) and len(io.activations) == count,
+        fits=lambda op, io: joins_rows(op, io) and len(io.activations) == count,
         cycles={"stores": 1.5, "call": 40},
     )  # fmt: skip
 
@@ -190,6 +190,8 @@ def image_bytes(op: Any, io: IO) -> bool:
 COPY = {"stores": 1.5, "call": 30.0}
 BYTEWISE = {"stores": 3.2, "call": 30.0}
 STRIDED = "portable/strided_copy.c.j2"
+PLACES = ("out_top", "out_left", "in0_top", "in0_left")
+"""Where the windows begin, for kernels that look up which rows and columns an output takes."""
 
 ROWS: tuple[Kernel, ...] = (
     Kernel("strided", Transpose, STRIDED, numbers=transpose_numbers, cycles=BYTEWISE),
@@ -211,29 +213,33 @@ ROWS: tuple[Kernel, ...] = (
     Kernel("any_axis", Gather, "portable/gather.c.j2", pack=gather_indices, numbers=gather_numbers, cycles=COPY),
     Kernel(
         "rows", PadOp, "portable/pad.c.j2",
-        arguments=WINDOW,
+        arguments=RINGED,
         fits=image_bytes, numbers=pad_rows_numbers, cycles=COPY,
     ),
     Kernel("any_axis", PadOp, "portable/pad_any.c.j2", numbers=pad_any_numbers, cycles={"stores": 6, "call": 30}),
     Kernel(
         "factor", Resize2D, "portable/resize_factor.c.j2",
-        arguments=WHOLE_ROWS, cycles=COPY,
+        arguments=(*WHOLE_ROWS, "pad_top", "pad_left"), cycles=COPY,
         fits=lambda op, io: op.mode == "nearest" and image_bytes(op, io) and op.factor(io) is not None,
     ),
     Kernel(
         "nearest", Resize2D, "portable/resize_nearest.c.j2",
-        fits=lambda op, io: op.mode == "nearest", pack=resize_tables, cycles=COPY,
+        arguments=(*WHOLE_ROWS, *PLACES), cycles=COPY,
+        fits=lambda op, io: op.mode == "nearest" and is_image(io.x), pack=resize_tables,
     ),
     Kernel(
         "bilinear", Resize2D, "portable/resize_bilinear.c.j2",
-        fits=lambda op, io: op.mode == "bilinear", pack=resize_tables, cycles={"macs": 3, "ops": 6, "call": 40},
+        arguments=(*WHOLE_ROWS, *RING, *PLACES), cycles={"macs": 3, "ops": 6, "call": 40},
+        fits=lambda op, io: op.mode == "bilinear" and is_image(io.x), pack=resize_tables,
     ),
     Kernel(
-        "rows", DepthToSpace, "portable/depth_to_space.c.j2", arguments=WHOLE_ROWS, fits=image_bytes, cycles=BYTEWISE
+        "rows", DepthToSpace, "portable/depth_to_space.c.j2",
+        arguments=(*WHOLE_ROWS, "pad_top"), fits=image_bytes, cycles=BYTEWISE,
     ),
     Kernel("strided", DepthToSpace, STRIDED, numbers=blocks_numbers, cycles=BYTEWISE),
     Kernel(
-        "rows", SpaceToDepth, "portable/space_to_depth.c.j2", arguments=WHOLE_ROWS, fits=image_bytes, cycles=COPY
+        "rows", SpaceToDepth, "portable/space_to_depth.c.j2",
+        arguments=(*WHOLE_ROWS, *RING), fits=image_bytes, cycles=COPY,
     ),
     Kernel("strided", SpaceToDepth, STRIDED, numbers=blocks_numbers, cycles=COPY),
 )  # fmt: skip

@@ -63,4 +63,11 @@ ROWS: tuple[Kernel, ...] = (
         arguments=RINGED,
         cycles={"ops": 3.4, "stores": 2, "call": 60},
     ),
+    Kernel(
+        "max_pool_rows", MaxPool2D, "portable/max_pool_rows.c.j2",
+        arguments=("in0_h", "in0_w", "in0_pitch", "in0_first", "in0_last"),
+        fits=lambda op, io: op.fold(io) is not None,
+        scratch=lambda op, io: 4 * io.x.channels,
+        cycles={"ops": 5, "stores": 5, "call": 60},
+    ),
 )  # fmt: skip
