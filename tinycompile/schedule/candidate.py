@@ -82,17 +82,22 @@ class Candidate:
 
 def variants(graph: Graph, runs: Sequence[Run], prices: Prices) -> list[Candidate]:
     """These runs in the order with the lowest peak, with the fastest kernels, and with others that take less scratch;
-    each with rings side by side, and, where that may be better, in place.
+    each in as many ``ways`` as there are.
 
     None at all where an op of a stage has no kernel for windows.
     """
-    found = []
-    for choice in prices.choices([run for run in runs if not run.ops[0].alias]):
-        placed = [in_place(graph, run, choice.kernels) for run in runs]
-        better = any(one is not other for one, other in zip(placed, runs, strict=True))
-        for way in (runs, placed)[: 1 + better]:
-            found.append(Candidate(graph, arranged(graph, way, choice.kernels), choice.kernels, choice.cycles))
-    return found
+    choices = prices.choices([run for run in runs if not run.ops[0].alias])
+    return [one for choice in choices for one in ways(graph, runs, choice.kernels, choice.cycles)]
+
+
+def ways(graph: Graph, runs: Sequence[Run], kernels: Kernels, cycles: int) -> list[Candidate]:
+    """The runs with these kernels, in the order with the lowest peak: in place within stages, and with rings apart."""
+    placed = [in_place(graph, run, kernels) for run in runs]
+    same = all(one is other for one, other in zip(placed, runs, strict=True))
+    return [
+        Candidate(graph, arranged(graph, some, kernels), kernels, cycles)
+        for some in ([runs] if same else [placed, runs])
+    ]
 
 
 def arranged(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> tuple[Run, ...]:

@@ -188,7 +188,7 @@ class InPlace:
             places = {n: cell.places[n] if n in alone else known[n].places[n] for n in cell.places}
             cells.append(replace(cell, places=places))
         clock = Clock(self.graph, cells, self.rows.orders, leaders)
-        buffers = clock.shared()
+        buffers = {tensor: buffer + self.rows.label for tensor, buffer in clock.shared().items()}
         return replace(self.rows, cells=clock.cells, buffers=buffers, lags=clock.lags(buffers))
 
 

@@ -42,6 +42,9 @@ class Rows:
     ends: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where the ops run one after the other (``step`` 0): for each buffer the first and the last op that uses it."""
 
+    label: str = ""
+    """What the names of the buffers end in, where tensors have rings in several stages."""
+
     @property
     def orders(self) -> list[Order]:
         """The calls of each cell."""

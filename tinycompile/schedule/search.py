@@ -16,7 +16,7 @@ from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit, ImportFailed, UsageError
 from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
-from tinycompile.schedule.candidate import Candidate, arranged, variants
+from tinycompile.schedule.candidate import Candidate, variants, ways
 from tinycompile.schedule.liveness import roots
 from tinycompile.schedule.paths import Path, Paths
 from tinycompile.schedule.prices import Prices
@@ -108,7 +108,7 @@ class Candidates:
         """The candidates that may be best, the fastest first; at least one, that of the nearest miss."""
         layers = self.paths.best(_NO_LIMIT)
         if layers is not None:
-            one = self._candidate(layers)
+            (one,) = self._candidates(layers)
             yield one
             if self.goal.least == "cycles" and fits(one):
                 return
@@ -118,7 +118,7 @@ class Candidates:
         """All trade-offs, the fastest first."""
         layers = self.paths.best(_NO_LIMIT)
         if layers is not None:
-            yield self._candidate(layers)
+            yield from self._candidates(layers)
         yield from self._streamed(_NO_LIMIT)
 
     def _streamed(self, most: int) -> Iterator[Candidate]:
@@ -134,11 +134,11 @@ class Candidates:
             name = arriving(self.graph)
             readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in self.graph.consumers()[name])
             raise refused(self.graph, f"nothing that {readers} and the ops behind it make can be computed in rows")
-        yield from map(self._candidate, found)
+        for path in found:
+            yield from self._candidates(path)
 
-    def _candidate(self, path: Path) -> Candidate:
-        runs = arranged(self.graph, path.runs, path.kernels)
-        return Candidate(self.graph, runs, path.kernels, path.cycles)
+    def _candidates(self, path: Path) -> list[Candidate]:
+        return ways(self.graph, path.runs, path.kernels, path.cycles)
 
 
 _NO_LIMIT = 1 << 62

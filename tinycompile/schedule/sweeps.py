@@ -70,9 +70,11 @@ def _before(head: Op, ops: Sequence[Op], known: set[str]) -> list[Op]:
 
 def _renamed(rows: Rows, sweep: str) -> Rows:
     """The rows with rings of their own: the same tensors have others in the next sweep."""
-    names: Mapping[str, str] = {buffer: f"{buffer} for {sweep}" for buffer in rows.buffers.values()}
+    label = f" for {sweep}"
+    names: Mapping[str, str] = {buffer: buffer + label for buffer in rows.buffers.values()}
     return replace(
         rows,
         buffers={tensor: names[buffer] for tensor, buffer in rows.buffers.items()},
         lags={(names.get(below, below), above): lag for (below, above), lag in rows.lags.items()},
+        label=label,
     )
