@@ -82,13 +82,13 @@ class Candidate:
 
 def variants(graph: Graph, runs: Sequence[Run], prices: Prices) -> list[Candidate]:
     """These runs in the order with the lowest peak, with the fastest kernels, and with others that take less scratch;
-    each with rings side by side, and, where that may be better, in place.
+    each in as many ``ways`` as there are.
 
     None at all where an op of a stage has no kernel for windows.
     """
     found = []
     for choice in prices.choices([run for run in runs if not run.ops[0].alias]):
-        placed = tuple(in_place(graph, run, choice.kernels) for run in runs)
+        placed = [in_place(graph, run, choice.kernels) for run in runs]
         better = any(one is not other for one, other in zip(placed, runs, strict=True))
         for way in (runs, placed)[: 1 + better]:
             found.append(Candidate(graph, arranged(graph, way, choice.kernels), choice.kernels, choice.cycles))

@@ -136,18 +136,6 @@ class Paths:
                 return
             least = found
 
-    def squeeze(self) -> None:
-        """Let ops work in place in the stages that take most, as long as that helps."""
-        least = self.least(_NO_LIMIT)
-        while least < _NO_LIMIT:
-            for segment in self._leanest():
-                if segment.bytes >= least and any(run.rows for run in segment.runs):
-                    self._in_place(segment)
-            found = self.least(least)
-            if found == least:
-                return
-            least = found
-
     def least(self, most: int) -> int:
         """The fewest bytes of any path, as far as bounds tell; ``most``, where there is none within it."""
         return min(most, max((s.bytes for s in self._leanest()), default=most))
@@ -160,23 +148,26 @@ class Paths:
             path = self.best(path.bytes - 1)
 
     def best(self, limit: int) -> Path | None:
-        """The segments, none above ``limit`` bytes, with the fewest cycles from end to end."""
+        """The segments, none above ``limit`` bytes, with the fewest cycles from end to end. Where ops can work in place
+        in those that take most, and less is taken so, they do."""
         while (path := self._shortest(limit)) is not None:
             for segment in path.segments:
                 segment.prove()
-            if path.bytes <= limit:
+            largest = [segment for segment in path.segments if segment.bytes == path.bytes]
+            if path.bytes <= limit and not any(map(self._in_place, largest)):
                 return path
         return None
 
     def _shortest(self, limit: int) -> Path | None:
-        best: dict[int, tuple[int, Segment | None]] = {0: (0, None)}
-        for segment in sorted(self.segments, key=lambda s: (s.start, s.stop, s.cycles)):
+        best: dict[int, tuple[int, int, Segment | None]] = {0: (0, 0, None)}
+        for segment in sorted(self.segments, key=lambda s: (s.start, s.stop)):
             if segment.bytes > limit or segment.start not in best:
                 continue
-            cycles = best[segment.start][0] + segment.cycles
-            if segment.stop not in best or cycles < best[segment.stop][0]:
-                best[segment.stop] = cycles, segment
-        found = self._chain({stop: segment for stop, (_, segment) in best.items()})
+            cycles, size, _ = best[segment.start]
+            way = cycles + segment.cycles, max(size, segment.bytes)
+            if segment.stop not in best or way < best[segment.stop][:2]:
+                best[segment.stop] = *way, segment
+        found = self._chain({stop: segment for stop, (*_, segment) in best.items()})
         return Path(found) if found or not self.graph.ops else None
 
     def _leanest(self) -> tuple[Segment, ...]:
@@ -257,10 +248,10 @@ class Paths:
             begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
             self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, what, more))
 
-    def _in_place(self, segment: Segment) -> None:
-        """Add the segment with ops that work in place, if it takes less so."""
-        if segment.squeezed:
-            return
+    def _in_place(self, segment: Segment) -> bool:
+        """Whether the segment takes less with ops that work in place; it is then added."""
+        if segment.squeezed or not any(run.rows for run in segment.runs):
+            return False
         segment.squeezed = True
         runs = tuple(in_place(self.graph, run, segment.kernels) for run in segment.runs)
         start = max(segment.start, self._starts.start) if self.pushed else segment.start
@@ -268,6 +259,7 @@ class Paths:
         found = replace(segment, runs=runs, problem=what, proved=False, squeezed=True)
         if found.bytes < segment.bytes:
             self.segments.append(found)
+        return found.bytes < segment.bytes
 
     def _problem(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> Problem:
         """What a segment has to place, with all that waits meanwhile."""

@@ -123,7 +123,6 @@ class Candidates:
             self.paths.explore(enough, longest)
             enough = self.paths.least(enough)
         self.paths.tile()
-        self.paths.squeeze()
         found = list(self.paths.front(most))
         if not found:
             found = list(self.paths.front(_NO_LIMIT))[-1:]
