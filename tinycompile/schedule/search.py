@@ -21,6 +21,7 @@ from tinycompile.schedule.paths import Path, Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
+from tinycompile.schedule.sliding import slid
 from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 4096
@@ -38,12 +39,14 @@ class Goal:
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
     ``ram`` is what the arena may take, in bytes (None: what the board's banks have, less ``RESERVED``). ``pushed``: the
-    rows of the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
+    rows of the input arrive one by one, and no frame is held; ``sliding``: they arrive without end, and whenever
+    a window has moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
     pushed: bool = False
+    sliding: bool = False
     plan: Plan | None = None
 
 
@@ -71,7 +74,9 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
 def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Search:
     """The search for the best program that fits ``memory``; errors as for ``schedule``."""
     search = _Search(goal.least, memory)
-    if goal.plan is not None:
+    if goal.sliding:
+        search.consider(_sliding(graph, prices))
+    elif goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
         search.consider(Candidates(graph, prices, goal).for_goal(memory))
@@ -188,6 +193,16 @@ def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
             f"{plan}: these ops cannot be computed so",
             where=graph.name,
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
+        )
+    return found
+
+
+def _sliding(graph: Graph, prices: Prices) -> list[Candidate]:
+    """The candidates with a sliding window; UsageError where there are none."""
+    found = [one for runs in slid(graph) for one in variants(graph, runs, prices)]
+    if not found:
+        raise UsageError(
+            f"no kernels compute the rows of {graph.name} one by one", hint="build it with another input mode"
         )
     return found
 
