@@ -95,7 +95,7 @@ def wake_word() -> Graph:
     net = Recurrent((1, 30, 1, 8))
     x = "image"
     for height in (3, 5, 10, 13):
-        x = net.unpadded(net.unpadded(x, "depthwise", (height, 1), (1, 1)), "conv", (1, 1), (1, 1))
+        x = net.conv(net.unpadded(x, "depthwise", (height, 1), (1, 1)), 16)
     return net.classify(net.unpadded(x, "depthwise", (3, 1), (1, 1)), 3)
 
 

@@ -243,6 +243,18 @@ class Program:
         """All calls of one inference, streams written out."""
         return (event for event in self.events() if isinstance(event, Call))
 
+    @property
+    def hop(self) -> tuple[Call, ...]:
+        """All calls of a window behind the first one, where a window slides over the input; else none.
+
+        All hops have the same calls, in other slots of the rings.
+        """
+        first, *rest = self.steps or ((),)
+        if not isinstance(first, Stream) or not first.hops:
+            return ()
+        later = [call for step in rest for call in (step.calls if isinstance(step, Stream) else (step,))]
+        return (*(event for event in first.hops[0] if isinstance(event, Call)), *later)
+
     def events(self) -> Iterator[Call | Arrival]:
         """The same, and the arrivals of a pushed input between them."""
         for step in self.steps:
