@@ -89,11 +89,12 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
     """Programs of which none takes both less memory and fewer predicted cycles than another, the fastest first.
 
-    Of ``goal`` only ``pushed`` counts. Errors as for ``schedule``, but nothing has to fit.
+    Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
+    for ``schedule``, but nothing has to fit.
     """
-    goal = goal or Goal()
+    goal, prices = goal or Goal(), Prices(graph, board)
     found: list[Candidate] = []
-    for one in Candidates(graph, Prices(graph, board), goal).all():
+    for one in _sliding(graph, prices) if goal.sliding else Candidates(graph, prices, goal).all():
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
     return tuple(one.program() for one in found)
@@ -202,13 +203,13 @@ def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
 
 
 def _sliding(graph: Graph, prices: Prices) -> list[Candidate]:
-    """The candidates with a sliding window; UsageError where there are none."""
+    """The candidates with a sliding window, the fastest hops first; UsageError where there are none."""
     found = [one for runs in slid(graph) for one in variants(graph, runs, prices)]
     if not found:
         raise UsageError(
             f"no kernels compute the rows of {graph.name} one by one", hint="build it with another input mode"
         )
-    return found
+    return sorted(found, key=lambda one: (one.cycles, one.bound))
 
 
 def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
