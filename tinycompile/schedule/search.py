@@ -17,10 +17,11 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate, arranged, variants
 from tinycompile.schedule.liveness import roots
-from tinycompile.schedule.paths import Path, Paths
+from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
+from tinycompile.schedule.segments import Path
 from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 4096
