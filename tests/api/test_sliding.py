@@ -145,7 +145,7 @@ def all_rows() -> Graph:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (padded, "'conv2d_0' (Conv2D) does not do the same for all its rows"),
+        (padded, "'conv2d_0' (Conv2D) has padding over the rows"),
         (scaled, "'mul_1' (Mul)"),
         (two_paces, "the inputs of 'add_2' (Add) move on by [1, 2] rows"),
         (flat, "'reshape_1' (Reshape) cannot be computed row by row"),

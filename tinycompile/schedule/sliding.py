@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from math import lcm
 
 from tinycompile.errors import UsageError
-from tinycompile.ir import IO, Cut, Graph, Op, Window
+from tinycompile.ir import IO, Cut, Graph, Op, Pad, Window
 from tinycompile.schedule.parts import Arrive, Cuts, RowOp, is_image
 from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Rows
@@ -96,10 +96,10 @@ class _Moves:
             raise _refused(graph, f"{_named(op)} cannot be computed row by row")
         first, last = part.cuts[0], part.cuts[-1]
         if any(cut.op != first.op for cut in part.cuts):
-            why = (
-                f"{_named(op)} does not do the same for all its rows, as it has padding that each window has elsewhere"
-            )
-            raise _refused(graph, why)
+            rim = getattr(op, "pad", Pad())
+            why = "has padding over the rows, which each window would see at other ones"
+            why = why if rim.top or rim.bottom else "does not do the same for all its rows"
+            raise _refused(graph, f"{_named(op)} {why}")
         strides: list[int | None] = []
         for tensor, top, bottom in zip(io.inputs, first.windows, last.windows, strict=True):
             if tensor.data is not None:
