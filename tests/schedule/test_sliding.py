@@ -20,7 +20,7 @@ from tinycompile.boards import load_board
 from tinycompile.codegen import render
 from tinycompile.errors import InternalError, UsageError
 from tinycompile.ir import Array, Graph, Pad, Tensor, verify
-from tinycompile.ops import Add, AveragePool2D, Concat, Conv2D, MaxPool2D, Slice, Unary
+from tinycompile.ops import Add, AveragePool2D, Concat, Conv2D, MaxPool2D, Reshape, Slice, Unary
 from tinycompile.ops.unary import Step
 from tinycompile.quantize import Recipe, quantize
 from tinycompile.schedule import Goal, Program, schedule
@@ -106,10 +106,19 @@ def wake_word(rows: int = 30) -> Graph:
     return net.classify(net.unpadded(x, "depthwise", (rows - 27, 1), (1, 1)), 3)
 
 
+def series() -> Graph:
+    """Time steps as they come from a file, (1, steps, channels), and a branch that begins later."""
+    net = Recurrent((1, 24, 3))
+    x = net.add(Reshape, "image", shape=(1, 24, 1, 3))
+    y = net.unpadded(net.unpadded(x, "conv", (4, 1), (2, 1)), "max", (2, 1), (2, 1))
+    z = net.unpadded(net.crop(x, 20), "mean", (4, 1), (4, 1))
+    return net.end(net.add(Concat, y, z, axis=3))
+
+
 @pytest.fixture(scope="module")
 def programs() -> list[Program]:
     """Random networks over which a window slides."""
-    found = [schedule(wake_word(), LARGE, Goal(sliding=True))]
+    found = [schedule(graph, LARGE, Goal(sliding=True)) for graph in (wake_word(), series())]
     refused = []
     for seed in range(40):
         try:
