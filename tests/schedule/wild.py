@@ -252,7 +252,7 @@ class Wild(Network):
 
 
 def wild(seed: int | Random) -> tuple[Network, Graph]:
-    """A random network: branches, gates, strides, dilations, odd extents, concatenations, several inputs and outputs."""
+    """A random network: branches, gates, strides, dilations, odd extents, several inputs and outputs."""
     dice = Random(seed) if isinstance(seed, int) else seed
     net = Wild(dice)
     for _ in range(dice.randint(1, 7)):

@@ -182,7 +182,7 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
 
 
 def _row_lags(reads: Sequence[str], rows: Rows, owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
-    """The lags of a stage that ``reads`` these tensors, by buffer. Of a buffer that is read under two names, the larger;
+    """The lags of a stage that ``reads`` these tensors, by buffer. Of one that is read under two names, the larger;
     none, where one of them is no image: it has no rows that could be done with."""
     found: dict[tuple[str, str], int] = {}
     kept = {owner[name] for name in set(reads) - {above for _, above in rows.lags}}
