@@ -228,6 +228,8 @@ def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
 
 def _peak(program: Program) -> str:
     """The step with most bytes in use, in words: ``conv_2: input 96x96x16 (147,456 bytes), output ...``."""
+    if not program.flat:
+        return "the outputs, which are inputs under other names"
     step = program.peak_step
     call = program.flat[step]
     owner = roots(program.graph)
