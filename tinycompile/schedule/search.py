@@ -85,17 +85,27 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
     return search
 
 
-def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
-    """Programs of which none takes both less memory and fewer predicted cycles than another, the fastest first.
+@dataclass(frozen=True)
+class TradeOffs:
+    """The ``front`` of bytes and predicted cycles, the fastest program first: of two programs on it the slower one
+    takes less memory. ``layers`` is the program that runs layer by layer on a resident input, to compare with."""
+
+    layers: Program
+    front: tuple[Program, ...]
+
+
+def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> TradeOffs:
+    """What a quantised graph can be on a board, if its memory did not matter.
 
     Of ``goal`` only ``pushed`` counts. Errors as for ``schedule``, but nothing has to fit.
     """
-    goal = goal or Goal()
+    goal, prices = goal or Goal(), Prices(graph, board)
     found: list[Candidate] = []
-    for one in Candidates(graph, Prices(graph, board), goal).all():
+    for one in sorted(Candidates(graph, prices, goal).all(), key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
-    return tuple(one.program() for one in found)
+    layers = variants(graph, whole(graph), prices)[0]
+    return TradeOffs(layers.program(), tuple(one.program() for one in found))
 
 
 class Candidates:
