@@ -22,6 +22,7 @@ from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
 from tinycompile.schedule.segments import Path
+from tinycompile.schedule.sliding import slid
 from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 4096
@@ -39,12 +40,14 @@ class Goal:
     The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
 
     ``ram`` is what the arena may take, in bytes (None: what the board's banks have, less ``RESERVED``). ``pushed``: the
-    rows of the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
+    rows of the input arrive one by one, and no frame is held; ``sliding``: they arrive without end, and whenever
+    a window has moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
     pushed: bool = False
+    sliding: bool = False
     plan: Plan | None = None
 
 
@@ -73,7 +76,9 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
 def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Search:
     """The search for the best program that fits ``memory``; errors as for ``schedule``."""
     search = _Search(goal.least, memory)
-    if goal.plan is not None:
+    if goal.sliding:
+        search.consider(_sliding(graph, prices))
+    elif goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
         candidates = Candidates(graph, prices, goal)
@@ -97,11 +102,13 @@ class TradeOffs:
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> TradeOffs:
     """What a quantised graph can be on a board, if its memory did not matter.
 
-    Of ``goal`` only ``pushed`` counts. Errors as for ``schedule``, but nothing has to fit.
+    Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
+    for ``schedule``, but nothing has to fit.
     """
     goal, prices = goal or Goal(), Prices(graph, board)
     found: list[Candidate] = []
-    for one in sorted(Candidates(graph, prices, goal).all(), key=lambda c: (c.cycles, c.placement.height)):
+    every = _sliding(graph, prices) if goal.sliding else Candidates(graph, prices, goal).all()
+    for one in sorted(every, key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
     layers = variants(graph, whole(graph), prices)[0]
@@ -209,6 +216,16 @@ def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
             hint="end the stage at an image that every later op gets its values from, after at least two ops",
         )
     return found
+
+
+def _sliding(graph: Graph, prices: Prices) -> list[Candidate]:
+    """The candidates with a sliding window, the fastest hops first; UsageError where there are none."""
+    found = [one for runs in slid(graph) for one in variants(graph, runs, prices)]
+    if not found:
+        raise UsageError(
+            f"no kernels compute the rows of {graph.name} one by one", hint="build it with another input mode"
+        )
+    return sorted(found, key=lambda one: (one.cycles, one.bound))
 
 
 def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
