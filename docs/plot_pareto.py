@@ -20,11 +20,12 @@ from tinycompile.ir import Shape
 from tinycompile.schedule import Goal
 
 DOCS = Path(__file__).resolve().parent
-COLUMNS, WIDTH, HEIGHT = 2, 460, 230
+COLUMNS, WIDTH, HEIGHT = 2, 460, 180
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 34, 40
 COLOURS = {"resident": "#1f5fa8", "streamed": "#c2500a"}
 Point = tuple[int, float]
 """Bytes of the arena, and cycles relative to layer by layer."""
+TICKS = sorted(part << k for k in range(10, 20) for part in (2, 3))
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ MODELS = (
     Model("ResNet-8, 32x32", "mlperf_ic_resnet8", {"CMSIS-NN": 49_728}),
     Model("MobileNetV1 0.25, 96x96", "mlperf_vww_mobilenetv1_025_96", {"CMSIS-NN": 64_512}),
     Model("DS-CNN, 49x10", "mlperf_kws_dscnn", {"CMSIS-NN": 16_000}),
-    Model("MCUNet VWW, 80x80", "tinyengine_mcunet_vww", {"TinyEngine": 94_008, "in patches": 71_200}),
+    Model("MCUNet VWW, 80x80", "tinyengine_mcunet_vww", {"TinyEngine": 94_008, "its patches": 71_200}),
     Model("MobileNetV2 0.35, 128x128", "st_mobilenet_v2_035_128_flowers", {}),
     Model("Ultra-Light face detector, 240x320", "ultralight_face_slim320", {}),
-    Model("MCUNetV2 with squeeze-and-excite, 224x224", "mcunetv2_large_rescaled", {"TinyEngine, patches": 594_712}),
+    Model("MCUNetV2 with squeeze-and-excite, 224x224", "mcunetv2_large_rescaled", {"TinyEngine": 594_712}),
     Model("Text angle with squeeze-and-excite, 48x192", "ppocr_textangle_cls", {}, {"x": (1, 3, 48, 192)}),
 )
 
@@ -88,17 +89,18 @@ class Panel:
         for name, front in self.fronts.items():
             yield from self._front(name, front)
         x, y = self.x(self.layers), self.y(1)
-        yield f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="none" stroke="#222"/>'
+        yield f'<rect x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12" fill="none" stroke="#222"/>'
 
     def _axes(self) -> Iterator[str]:
         bottom = HEIGHT - BOTTOM
         yield line([(LEFT, TOP), (LEFT, bottom), (WIDTH - RIGHT, bottom)], "#222")
-        for size in (k << 10 for k in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)):
+        for size in TICKS:
             if LEFT <= self.x(size) <= WIDTH - RIGHT:
                 yield line([(self.x(size), bottom), (self.x(size), bottom + 4)], "#222")
                 yield text(self.x(size), bottom + 17, f"{size >> 10} KB", anchor="middle")
-        for i in range(round((self.top - 1) * 20) + 1):
-            cycles = 1 + i / 20
+        step = 0.1 if self.top > 1.15 else 0.05
+        for i in range(round((self.top - 1) / step) + 1):
+            cycles = 1 + i * step
             yield line([(LEFT - 4, self.y(cycles)), (WIDTH - RIGHT, self.y(cycles))], "#ddd")
             yield text(LEFT - 7, self.y(cycles) + 4, f"{cycles:.2f}x", anchor="end")
 
@@ -110,9 +112,10 @@ class Panel:
             corners.append((self.x(size), self.y(cycles)))
         yield line(corners, colour)
         fill = colour if name == "resident" else "#fff"
+        radius = 5 if name == "resident" else 2.5
         for size, cycles in front:
             x, y = self.x(size), self.y(cycles)
-            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{fill}" stroke="{colour}"/>'
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" stroke="{colour}"/>'
 
 
 def line(points: Sequence[tuple[float, float]], colour: str, dash: str = "") -> str:
@@ -151,9 +154,7 @@ def drawing(panels: Sequence[Panel]) -> str:
     for i, panel in enumerate(panels):
         parts.append(f'<g transform="translate({i % COLUMNS * WIDTH} {i // COLUMNS * HEIGHT})">')
         parts += [*panel.draw(), "</g>"]
-    words = (
-        "arena bytes, and cycles relative to layer by layer (square); filled: the input is resident; hollow: streamed"
-    )
+    words = "arena bytes, and cycles relative to layer by layer (square); blue: the input is resident; orange: streamed"
     parts += [text(LEFT, height - 12, f"{words}; dashed: others' figures"), "</svg>"]
     return "\n".join(parts) + "\n"
 

@@ -14,7 +14,7 @@ from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.schedule import Goal, Program, Stream, schedule
 from tinycompile.schedule.prices import Prices
-from tinycompile.schedule.search import Candidates, trade_offs
+from tinycompile.schedule.search import Candidates, layer_by_layer, trade_offs
 from tinycompile.simulate import arena, compare, reference
 
 BOARD = toys.board(1 << 20)
@@ -34,27 +34,28 @@ def falls(programs: tuple[Program, ...]) -> bool:
 def test_no_point_beats_another_and_all_that_was_found_is_beaten(pushed: bool) -> None:
     _, graph = mobile(40)
     goal = Goal(pushed=pushed)
-    found = trade_offs(graph, BOARD, goal)
-    assert len(found.front) > 2 and falls(found.front)
+    front = trade_offs(graph, BOARD, goal)
+    assert len(front) > 2 and falls(front)
     for one in Candidates(graph, Prices(graph, BOARD), goal).all():
-        assert any(p.arena_bytes <= one.placement.height and cycles(p) <= one.cycles for p in found.front)
+        assert any(p.arena_bytes <= one.placement.height and cycles(p) <= one.cycles for p in front)
 
 
 @pytest.mark.parametrize("pushed", [False, True])
 def test_the_plan_with_the_least_memory_is_on_the_front(pushed: bool) -> None:
     _, graph = mobile(40)
     least = schedule(graph, BOARD, Goal(least="sram", pushed=pushed))
-    front = trade_offs(graph, BOARD, Goal(pushed=pushed)).front
+    front = trade_offs(graph, BOARD, Goal(pushed=pushed))
     assert (least.arena_bytes, cycles(least)) in [(p.arena_bytes, cycles(p)) for p in front]
     assert front[-1].arena_bytes <= least.arena_bytes
 
 
 def test_layer_by_layer_is_what_the_front_is_compared_with() -> None:
     _, graph = mobile(40)
-    resident, streamed = (trade_offs(graph, BOARD, Goal(pushed=pushed)) for pushed in (False, True))
-    assert resident.layers.arena_bytes == streamed.layers.arena_bytes == schedule(graph, BOARD).arena_bytes
-    assert not any(isinstance(step, Stream) for step in resident.layers.steps)
-    assert all(p.position is not None for p in streamed.front)
+    layers, fits = layer_by_layer(graph, BOARD), schedule(graph, BOARD)
+    assert not any(isinstance(step, Stream) for step in layers.steps)
+    assert (layers.arena_bytes, cycles(layers)) == (fits.arena_bytes, cycles(fits))
+    assert cycles(trade_offs(graph, BOARD)[0]) <= cycles(layers)
+    assert all(p.position is not None for p in trade_offs(graph, BOARD, Goal(pushed=True)))
 
 
 @settings(max_examples=15)
@@ -70,7 +71,7 @@ def test_every_point_of_any_network_computes_what_it_means(seed: int, pushed: bo
 
 def _front(graph: Graph, pushed: bool) -> tuple[Program, ...]:
     try:
-        return trade_offs(graph, BOARD, Goal(pushed=pushed)).front
+        return trade_offs(graph, BOARD, Goal(pushed=pushed))
     except UsageError:
         assume(not pushed)
         raise

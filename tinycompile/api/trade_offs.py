@@ -93,10 +93,11 @@ def trade_offs(
     with progress.stage("quantize"):
         graph = quantize(source, samples, options.recipe).graph
     with progress.stage(f"plan for {target.name}"):
-        found = search.trade_offs(graph, target, options.goal)
+        programs = search.trade_offs(graph, target, options.goal)
+        layers = search.layer_by_layer(graph, target)
     others = [b for b in all_boards() if b.name != target.name]
-    points = tuple(_point(program, target, others, options.goal.ram) for program in found.front)
-    return TradeOffs(graph, target, estimate(found.layers, target), points)
+    points = tuple(_point(program, target, others, options.goal.ram) for program in programs)
+    return TradeOffs(graph, target, estimate(layers, target), points)
 
 
 def _point(program: Program, board: Board, others: Sequence[Board], budget: int | None) -> TradeOff:

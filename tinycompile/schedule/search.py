@@ -7,7 +7,7 @@ the lower bound of their placement, and only those that can still win are placed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -90,17 +90,8 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
     return search
 
 
-@dataclass(frozen=True)
-class TradeOffs:
-    """The ``front`` of bytes and predicted cycles, the fastest program first: of two programs on it the slower one
-    takes less memory. ``layers`` is the program that runs layer by layer on a resident input, to compare with."""
-
-    layers: Program
-    front: tuple[Program, ...]
-
-
-def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> TradeOffs:
-    """What a quantised graph can be on a board, if its memory did not matter.
+def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
+    """Programs of which none takes both less memory and fewer predicted cycles than another, the fastest first.
 
     Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
     for ``schedule``, but nothing has to fit.
@@ -111,8 +102,12 @@ def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> TradeOff
     for one in sorted(every, key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
-    layers = variants(graph, whole(graph), prices)[0]
-    return TradeOffs(layers.program(), tuple(one.program() for one in found))
+    return tuple(one.program() for one in found)
+
+
+def layer_by_layer(graph: Graph, board: Board) -> Program:
+    """The program without any stages, on a resident input, however much memory it takes. Errors as for ``schedule``."""
+    return variants(graph, whole(graph), Prices(graph, board))[0].program()
 
 
 class Candidates:
@@ -134,12 +129,11 @@ class Candidates:
                 return
         yield from self._streamed(memory.size)
 
-    def all(self) -> Iterator[Candidate]:
-        """All trade-offs, the fastest first."""
+    def all(self) -> Sequence[Candidate]:
+        """All trade-offs, the fastest first, of equally fast ones the smallest."""
         layers = self.paths.best(_NO_LIMIT)
-        if layers is not None:
-            yield self._candidate(layers)
-        yield from self._streamed(_NO_LIMIT)
+        found = [self._candidate(layers)] if layers is not None else []
+        return sorted((*found, *self._streamed(_NO_LIMIT)), key=lambda c: (c.cycles, c.placement.height))
 
     def _streamed(self, most: int) -> Iterator[Candidate]:
         enough = most
