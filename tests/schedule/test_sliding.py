@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from itertools import repeat
+from dataclasses import replace
+from itertools import cycle, repeat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.equality import TAIL, build
+from tests.equality import TAIL, build, compiler
 from tests.schedule import toys
 from tests.schedule.networks import Network
-from tinycompile.errors import UsageError
-from tinycompile.ir import Array, Graph, Pad, verify
+from tinycompile.api import import_model
+from tinycompile.boards import load_board
+from tinycompile.codegen import render
+from tinycompile.errors import InternalError, UsageError
+from tinycompile.ir import Array, Graph, Pad, Tensor, verify
 from tinycompile.ops import Add, AveragePool2D, Concat, Conv2D, MaxPool2D, Slice, Unary
 from tinycompile.ops.unary import Step
+from tinycompile.quantize import Recipe, quantize
 from tinycompile.schedule import Goal, Program, schedule
 from tinycompile.schedule.program import Arrival, Call, Stream
 from tinycompile.schedule.pushed import pushed
+from tinycompile.schedule.search import trade_offs
 from tinycompile.simulate import Host, PushedHost, arena, compare, reference, slide
 
 LARGE = toys.board(1 << 20)
@@ -90,13 +97,13 @@ def network(seed: int) -> Graph:
     return net.end(images[-1])
 
 
-def wake_word() -> Graph:
+def wake_word(rows: int = 30) -> Graph:
     """Like the wake word detector of MLPerf Tiny."""
-    net = Recurrent((1, 30, 1, 8))
+    net = Recurrent((1, rows, 1, 8))
     x = "image"
     for height in (3, 5, 10, 13):
         x = net.conv(net.unpadded(x, "depthwise", (height, 1), (1, 1)), 16)
-    return net.classify(net.unpadded(x, "depthwise", (3, 1), (1, 1)), 3)
+    return net.classify(net.unpadded(x, "depthwise", (rows - 27, 1), (1, 1)), 3)
 
 
 @pytest.fixture(scope="module")
@@ -128,21 +135,25 @@ def facts(program: Program) -> tuple[int, int]:
     return found.rows, found.hop
 
 
+def window(program: Program) -> Tensor:
+    """The input that the resident build takes."""
+    (name,) = program.graph.inputs
+    return program.graph.tensors[name]
+
+
 def steps(program: Program, hops: int = HOPS) -> Array:
-    """Random time steps for so many hops, and one that begins another; uint8[rows, bytes of a row]."""
+    """Random time steps for so many hops, and some of one more; uint8[rows, bytes of a row]."""
     rows, hop = facts(program)
-    image = program.graph.tensors["image"]
-    return np.random.default_rng(5).integers(
-        0, 256, (rows + hops * hop + hop - 1, image.nbytes // rows), dtype=np.uint8
-    )
+    size = rows + hops * hop + hop - 1, window(program).nbytes // rows
+    return np.random.default_rng(5).integers(0, 256, size, dtype=np.uint8)
 
 
 def expected(program: Program, rows: Array) -> Iterator[dict[str, Array]]:
     """The reference on each window."""
-    height, hop = facts(program)
-    shape = program.graph.tensors["image"].shape
+    (height, hop), image = facts(program), window(program)
     for top in range(0, len(rows) - height + 1, hop):
-        yield reference(program.graph, {"image": rows[top : top + height].view(np.int8).reshape(shape)})
+        values = rows[top : top + height].view(np.int8).reshape(image.shape)
+        yield reference(program.graph, {image.name: values})
 
 
 def test_each_output_is_that_of_the_last_rows(programs: list[Program]) -> None:
@@ -170,9 +181,10 @@ def test_rows_come_in_any_chunks(programs: list[Program], library: Path) -> None
 def test_run_is_one_window(programs: list[Program], library: Path) -> None:
     for i, program in enumerate(programs):
         host = Host(library, program.graph, run=f"case{i}_run", arena_bytes=program.arena_bytes + TAIL)
+        image = window(program)
         for seed in range(3):
-            inputs = {"image": np.random.default_rng(seed).integers(-128, 128, program.graph.tensors["image"].shape)}
-            inputs = {"image": inputs["image"].astype(np.int8)}
+            values = np.random.default_rng(seed).integers(-128, 128, image.shape, np.int8)
+            inputs = {image.name: values}
             compare(reference(program.graph, inputs), arena(program, inputs), names=("reference", "arena"))
             compare(reference(program.graph, inputs), host(inputs), names=("reference", "host"))
 
@@ -215,3 +227,62 @@ def test_rows_behind_a_window_are_refused(programs: list[Program], library: Path
     host.start()
     assert host.push(rows[: height - 1]) == 3 and host.push_in_place(rows[height - 1]) == 0
     compare(wanted[0], host.outputs(), names=("reference", "host"))
+
+
+def test_a_write_outside_is_noticed_in_a_later_window(tmp_path: Path) -> None:
+    program = schedule(wake_word(), LARGE, Goal(sliding=True))
+    harmed = render(program, name="harmed", checked=True)
+    text = harmed.files["harmed.c"]
+    later = f"if (at > {len(program.steps[0].events) + 30}) arena[{program.arena_bytes + TAIL - 1}] = 0;"  # type: ignore[union-attr]
+    wild = text.replace("count--;", f"count--; {later}")
+    assert wild != text
+    replace(harmed, files={**harmed.files, "harmed.c": wild}).write(tmp_path)
+    files = [str(tmp_path / name) for name in ("harmed.c", "harmed_weights.c")]
+    shared = tmp_path / "harmed.so"
+    subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(shared), *files], check=True)
+    host = PushedHost(shared, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
+    rows, (height, _) = steps(program), facts(program)
+    assert host.push(rows[:height]) == 0
+    assert 2 in [host.push(row[None]) for row in rows[height : height + 10]]
+
+
+def test_rings_may_lie_in_several_memories(tmp_path: Path) -> None:
+    graph = wake_word()
+    small = load_board("stm32h743").with_memory({"dtcm": 256, "sram": 4096 + 512, "sram_d2": 512})
+    program = schedule(graph, small, Goal(sliding=True))
+    assert len(program.banks) > 1
+    host = PushedHost(build([program], tmp_path)[0], program, name="case0", arena_bytes=program.arena_bytes + TAIL)
+    rows = steps(program)
+    for one, other in zip(expected(program, rows), host.slide(rows, repeat(1)), strict=True):
+        compare(one, other, names=("reference", "host"))
+
+
+def test_trade_offs_of_a_window_all_slide() -> None:
+    found = trade_offs(wake_word(), LARGE, Goal(sliding=True))
+    assert found and all(facts(program) == (30, 1) for program in found)
+
+
+def test_the_least_sram_is_no_more(programs: list[Program]) -> None:
+    for program in programs[:10]:
+        assert schedule(program.graph, LARGE, Goal("sram", sliding=True)).arena_bytes <= program.arena_bytes
+
+
+def test_a_program_that_does_not_slide_says_so() -> None:
+    program = schedule(wake_word(), LARGE, Goal(pushed=True))
+    with pytest.raises(InternalError, match="no window slides"):
+        next(slide(program, np.zeros((40, 8), np.uint8)))
+
+
+def test_the_wake_word_detector_of_mlperf(shared: Path, tmp_path: Path) -> None:
+    graph = quantize(import_model(shared / "models" / "mlperf_sww_1dcnn.onnx"), None, Recipe()).graph
+    program = schedule(graph, LARGE, Goal(sliding=True))
+    assert facts(program) == (30, 1) and program.arena_bytes <= 5 * 1024
+    macs = [sum(c.op.features(c.io(graph)).macs for c in calls) for calls in (program.unrolled(), program.hop)]
+    assert macs == [826_368, 46_040]
+    host = PushedHost(build([program], tmp_path)[0], program, name="case0", arena_bytes=program.arena_bytes + TAIL)
+    rows = steps(program)
+    for one, here, there in zip(
+        expected(program, rows), slide(program, rows), host.slide(rows, cycle((1, 0))), strict=True
+    ):
+        compare(one, here, names=("reference", "arena"))
+        compare(one, there, names=("reference", "host"))
