@@ -12,11 +12,13 @@ that were never looked at hold more than that in their rings alone (``Paths.expl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tinycompile.ir import Graph, Op
-from tinycompile.schedule.liveness import Kernels, in_place, problem, roots
+from tinycompile.schedule.live import live_bytes
+from tinycompile.schedule.liveness import Kernels, in_place, problem, roots, steps
 from tinycompile.schedule.place import Problem, lower_bound, solve
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import arriving
@@ -43,15 +45,35 @@ class Segment:
     runs: tuple[Run, ...]
     kernels: Kernels
     cycles: int
-    problem: Problem
+    part: Graph
+    """The ops as a graph of their own: what waits meanwhile comes in and goes out."""
     more: int
     """Bytes that the arena holds besides."""
     proved: bool = False
     squeezed: bool = False
     """Whether it has been tried how ops may work in place in its stages."""
 
+    @cached_property
+    def problem(self) -> Problem:
+        """What it has to place."""
+        return problem(self.part, self.runs, self.kernels)
+
     def __post_init__(self) -> None:
         self.bytes = lower_bound(self.problem) + self.more
+
+    @cached_property
+    def floor(self) -> int:
+        """Bytes that no arrangement of its rows takes less than; where it has no stage, ``bytes``."""
+        owner, step, found = roots(self.part), 0, 0
+        for run in (run for run in self.runs if steps(run)):
+            if run.rows is not None:
+                alive = [b for b in self.problem.buffers if b.start < step < b.stop]
+                dying = {b.name for b in alive if b.stop == step + 1}
+                reads = [n for n in run.reads(self.part) if owner[n] in dying]
+                waiting = sum(b.size for b in alive if b.name not in {owner[n] for n in reads})
+                found = max(found, waiting + live_bytes(self.part, run.rows, reads))
+            step += steps(run)
+        return found + self.more if found else self.bytes
 
     def prove(self) -> None:
         """Raise ``bytes``, which no placement of the segment is below, by a search."""
@@ -102,6 +124,7 @@ class Paths:
         self.arrives = arriving(graph) if pushed else None
         self._starts = range(_first_cut(graph, self.arrives), len(graph.ops))
         self._next = {start: start for start in self._starts}
+        self._known: dict[tuple[str | None, ...], Rows | None] = {}
         self._tiled: set[tuple[int, int]] = set()
         for i, op in enumerate(graph.ops):
             if not pushed or i > self._starts.start:
@@ -110,8 +133,8 @@ class Paths:
     def explore(self, most: int, longest: int | None = None) -> None:
         """Add the streamed stages of at most ``longest`` ops, and of at most ``most`` bytes.
 
-        A longer stage from the same place holds no fewer rows of what it shares with a shorter one. So where the
-        rings of one alone take more than ``most``, no longer one is looked at.
+        A longer stage from the same place holds no fewer rows of what it shares with a shorter one. So where those
+        of one alone take more than ``most``, no longer one is looked at.
         """
         for start in self._starts:
             end = len(self.graph.ops) if longest is None else min(start + longest, len(self.graph.ops))
@@ -170,12 +193,16 @@ class Paths:
         found = self._chain({stop: segment for stop, (*_, segment) in best.items()})
         return Path(found) if found or not self.graph.ops else None
 
-    def _leanest(self) -> tuple[Segment, ...]:
+    def floor(self) -> int:
+        """Bytes that no path of these segments takes less than, however their rows are arranged."""
+        return max((s.floor for s in self._leanest(lambda s: s.floor)), default=0)
+
+    def _leanest(self, size_of: Callable[[Segment], int] = lambda s: s.bytes) -> tuple[Segment, ...]:
         """The path of which the largest segment is smallest, by bounds; empty where there is no path."""
         best: dict[int, tuple[int, Segment | None]] = {0: (0, None)}
-        for segment in sorted(self.segments, key=lambda s: (s.start, s.bytes)):
+        for segment in sorted(self.segments, key=lambda s: s.start):
             if segment.start in best:
-                size = max(best[segment.start][0], segment.bytes)
+                size = max(best[segment.start][0], size_of(segment))
                 if segment.stop not in best or size < best[segment.stop][0]:
                     best[segment.stop] = size, segment
         return self._chain({stop: segment for stop, (_, segment) in best.items()})
@@ -213,15 +240,24 @@ class Paths:
         arrives = self._arrives(start)
         if not self._makes_one(start, stop, arrives) or (len(ops) < 2 and arrives is None):
             return True
-        rows = rows_of(self.graph, ops, self.cuts, arrives=arrives)
+        rows = self._in_rows(ops, arrives)
         if rows is not None:
             self._add(start, stop, (Run(ops, rows=rows),))
-        again = sweeps(self.graph, ops, self.cuts) if arrives is None else None
+        again = sweeps(self.graph, ops, self._in_rows) if arrives is None else None
         if again is not None:
             self._add(start, stop, again)
         ways = [[rows]] if rows is not None else []
         ways += [_rows(again)] if again is not None else []
-        return not ways or min(max(sum(r.ring_bytes.values()) for r in way) for way in ways) <= most
+        if not ways or min(max(sum(r.ring_bytes.values()) for r in way) for way in ways) <= most:
+            return True
+        return min(max(live_bytes(self.graph, r) for r in way) for way in ways) <= most
+
+    def _in_rows(self, ops: tuple[Op, ...], arrives: str | None = None) -> Rows | None:
+        """``rows_of``, which remembers: stages have sweeps in common."""
+        key = *(op.name for op in ops), arrives
+        if key not in self._known:
+            self._known[key] = rows_of(self.graph, ops, self.cuts, arrives=arrives)
+        return self._known[key]
 
     def _blocks(self, op: Op) -> bool:
         """Whether an op reads or makes an image that it cannot take row by row."""
@@ -242,11 +278,11 @@ class Paths:
     def _add(self, start: int, stop: int, runs: tuple[Run, ...]) -> None:
         """Segments of these runs, one for each choice of kernels."""
         early = self.graph.ops[:start] if self._arrives(start) and runs[0].rows else ()
+        part = self._part(start, stop)
         for choice in self.prices.choices(runs):
-            what = self._problem(start, stop, runs, choice.kernels)
             more = POSITION_BYTES if self.pushed and not any(r.arrives for r in _rows(runs)) else 0
             begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
-            self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, what, more))
+            self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, part, more))
 
     def _in_place(self, segment: Segment) -> bool:
         """Whether the segment takes less with ops that work in place; it is then added."""
@@ -254,22 +290,19 @@ class Paths:
             return False
         segment.squeezed = True
         runs = tuple(in_place(self.graph, run, segment.kernels) for run in segment.runs)
-        start = max(segment.start, self._starts.start) if self.pushed else segment.start
-        what = self._problem(start, segment.stop, [run for run in runs if not run.ops[0].alias], segment.kernels)
-        found = replace(segment, runs=runs, problem=what, proved=False, squeezed=True)
+        found = replace(segment, runs=runs, proved=False, squeezed=True)
         if found.bytes < segment.bytes:
             self.segments.append(found)
         return found.bytes < segment.bytes
 
-    def _problem(self, start: int, stop: int, runs: Sequence[Run], kernels: Kernels) -> Problem:
-        """What a segment has to place, with all that waits meanwhile."""
+    def _part(self, start: int, stop: int) -> Graph:
+        """The ops between two positions, with all that crosses them."""
         graph = self.graph
         before = [op for op in self.aliases if op not in graph.ops[start:]]
-        part = replace(
+        return replace(
             graph, inputs=tuple(sorted(self.crossing[start])), outputs=tuple(sorted(self.crossing[stop])),
             ops=(*before, *graph.ops[start:stop]),
         )  # fmt: skip
-        return problem(part, runs, kernels)
 
 
 def _rows(runs: Sequence[Run] | None) -> list[Rows]:

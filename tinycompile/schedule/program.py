@@ -181,6 +181,9 @@ class Program:
     outputs: tuple[View, ...]
     bound: int = 0
     """Lower bound on the arena of this order and these stages; ``arena_bytes`` where proved optimal."""
+    floor: int = 0
+    """Bytes below which no plan can be that the search may choose for this order of ops, whatever rings it has; 0: the
+    search was not for that."""
     arena_bytes_without_input: int = 0
     """What the arena would take if the application kept the inputs elsewhere."""
     spans: tuple[Span, ...] = ()
@@ -242,6 +245,7 @@ class Program:
 
     def __str__(self) -> str:
         proof = "optimal" if self.bound == self.arena_bytes else f"lower bound {self.bound:,}"
+        proof += f"; no plan below {self.floor:,}" if self.floor else ""
         lines = [f"program {self.graph.name}: arena {self.arena_bytes:,} bytes ({proof})"]
         lines += [f"  bank   {b.region}: {b.size:,} bytes @{b.start}" for b in self.banks if not self._is_plain]
         pushed = "" if self.position is None else f", pushed row by row; position @{self.position}"

@@ -65,7 +65,8 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
         search = retry if retry.best is not None else search
     if search.best is None:
         raise _does_not_fit(graph, search, board)
-    return search.best.program(search.memory, compact=goal.least == "sram")
+    program = search.best.program(search.memory, compact=goal.least == "sram")
+    return replace(program, floor=min(search.floor, program.arena_bytes))
 
 
 def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Search:
@@ -74,7 +75,9 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
     if goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
-        search.consider(Candidates(graph, prices, goal).for_goal(memory))
+        candidates = Candidates(graph, prices, goal)
+        search.consider(candidates.for_goal(memory))
+        search.floor = candidates.paths.floor() if goal.least == "sram" else 0
     return search
 
 
@@ -147,6 +150,7 @@ class _Search:
         self.least, self.memory, self.available = least, memory, memory.size
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
+        self.floor = 0
 
     def consider(self, found: Iterable[Candidate]) -> None:
         """Place candidates, the most promising first, until none that is left can be better."""

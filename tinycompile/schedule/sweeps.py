@@ -7,14 +7,17 @@ forgets the rows, and the next one makes them again. ``sweeps`` is the second wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tinycompile.ir import Graph, Op
-from tinycompile.schedule.rows import Cuts, rows_of
+from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Run
 
+Streamed = Callable[[tuple[Op, ...]], Rows | None]
+"""Some ops in rows; None where they cannot be cut so."""
 
-def sweeps(graph: Graph, ops: Sequence[Op], cuts: Cuts) -> tuple[Run, ...] | None:
+
+def sweeps(graph: Graph, ops: Sequence[Op], streamed: Streamed) -> tuple[Run, ...] | None:
     """The stage ``ops`` as streamed sweeps with whole ops between them; None where there is no reason to sweep
     more than once, or an op cannot be cut into rows.
 
@@ -35,7 +38,7 @@ def sweeps(graph: Graph, ops: Sequence[Op], cuts: Cuts) -> tuple[Run, ...] | Non
                 runs.append(Run((op,)))
                 done.add(op.output)
         done.add(head.output)
-        rows = rows_of(graph, wanted, cuts)
+        rows = streamed(tuple(wanted))
         if rows is None:
             return None
         runs.append(Run(tuple(wanted), rows, "" if head is ops[-1] else head.output))
