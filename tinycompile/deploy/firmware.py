@@ -34,8 +34,8 @@ class Firmware:
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
     ``static_ram_bytes`` everything in RAM but the stack, all parts of the arena included; ``stack`` bounds the
     whole image from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets
-    aside; ``needs`` says what RAM is used for. ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
-    whose vectors lie elsewhere boots from ``elf`` or ``hex``.
+    aside; ``needs`` says what RAM is used for. ``symbols`` maps function and object names to sizes. ``bin`` is the
+    content of the flash alone: a board whose vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
     elf: Path
