@@ -10,6 +10,7 @@ from tinycompile.passes.dense_of_images import dense_of_images
 from tinycompile.passes.fold_affine import fold_affine
 from tinycompile.passes.fuse_clip import fuse_clip
 from tinycompile.passes.fuse_pad import fuse_pad
+from tinycompile.passes.image_views import image_views
 from tinycompile.passes.layout import settle_layout
 from tinycompile.passes.match_functions import match_functions
 from tinycompile.passes.merge_reductions import merge_reductions
@@ -19,7 +20,7 @@ from tinycompile.passes.rewrite import without_dead
 from tinycompile.passes.share_quantisation import share_quantisation
 
 __all__ = [
-    "FLOAT", "INTEGER", "dense_of_images", "fold_affine", "fuse_clip", "fuse_pad", "match_functions",
+    "FLOAT", "INTEGER", "dense_of_images", "fold_affine", "fuse_clip", "fuse_pad", "image_views", "match_functions",
     "merge_reductions", "merge_unary", "optimize", "restore_names", "settle_layout", "share_quantisation",
     "use_broadcasting", "without_dead",
 ]  # fmt: skip
@@ -29,11 +30,11 @@ Pass = Callable[[Graph], Graph]
 FLOAT: tuple[Pass, ...] = (
     without_dead, share_quantisation, use_broadcasting, match_functions, settle_layout, merge_reductions, fuse_pad,
     fold_affine, merge_unary, fuse_clip, fuse_pad, settle_layout, share_quantisation, dense_of_images,
-    restore_names,
+    image_views, restore_names,
 )  # fmt: skip
 """For graphs that are not quantised, or whose float tensors carry parameters (QDQ)."""
 
-INTEGER: tuple[Pass, ...] = (without_dead, fuse_pad, dense_of_images)
+INTEGER: tuple[Pass, ...] = (without_dead, fuse_pad, dense_of_images, image_views)
 """For graphs of integers: only what is exact to the last bit."""
 
 

@@ -6,107 +6,31 @@ bound of its own small placement problem, its cycles those of its kernels. A pat
 takes as many bytes as its largest segment. With a limit in bytes, the fastest path is a shortest path; lowering the
 limit to just below the largest segment of the path found, again and again, gives all trade-offs of bytes and cycles.
 
-What the largest segment of the last path takes is a lower bound for everything that could be chosen: segments
-that were never looked at hold more than that in their rings alone (``Paths.explore``).
+What can be proved (``Paths.floor``): on every path some segment has as many bytes of rows alive at once, whatever
+rings they are in. Segments that were never looked at hold more than that (``Paths.explore``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule.live import live_bytes
-from tinycompile.schedule.liveness import Kernels, in_place, problem, roots, steps
-from tinycompile.schedule.place import Problem, lower_bound, solve
+from tinycompile.schedule.liveness import in_place, roots
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
+from tinycompile.schedule.segments import Path, Segment
 from tinycompile.schedule.stages import Run
 from tinycompile.schedule.sweeps import sweeps
 
 POSITION_BYTES = 4
-NODES = 200
-"""Of the search that raises the bound of a segment."""
 TILED = 10
 """The most ops of a stage that is cut into columns: the halos of more would cost too much."""
 COLUMNS = (2, 3, 4, 6, 8)
 """Into how many columns stages are cut."""
 _NO_LIMIT = 1 << 62
-
-
-@dataclass
-class Segment:
-    """The ops ``start <= i < stop`` as runs, with their kernels, and predicted cycles."""
-
-    start: int
-    stop: int
-    runs: tuple[Run, ...]
-    kernels: Kernels
-    cycles: int
-    part: Graph
-    """The ops as a graph of their own: what waits meanwhile comes in and goes out."""
-    more: int
-    """Bytes that the arena holds besides."""
-    proved: bool = False
-    squeezed: bool = False
-    """Whether it has been tried how ops may work in place in its stages."""
-
-    @cached_property
-    def problem(self) -> Problem:
-        """What it has to place."""
-        return problem(self.part, self.runs, self.kernels)
-
-    def __post_init__(self) -> None:
-        self.bytes = lower_bound(self.problem) + self.more
-
-    @cached_property
-    def floor(self) -> int:
-        """Bytes that no arrangement of its rows takes less than; where it has no stage, ``bytes``."""
-        owner, step, found = roots(self.part), 0, 0
-        for run in (run for run in self.runs if steps(run)):
-            if run.rows is not None:
-                alive = [b for b in self.problem.buffers if b.start < step < b.stop]
-                dying = {b.name for b in alive if b.stop == step + 1}
-                reads = [n for n in run.reads(self.part) if owner[n] in dying]
-                waiting = sum(b.size for b in alive if b.name not in {owner[n] for n in reads})
-                found = max(found, waiting + live_bytes(self.part, run.rows, reads))
-            step += steps(run)
-        return found + self.more if found else self.bytes
-
-    def prove(self) -> None:
-        """Raise ``bytes``, which no placement of the segment is below, by a search."""
-        if not self.proved:
-            self.bytes = solve(self.problem, nodes=NODES).bound + self.more
-            self.proved = True
-
-
-@dataclass(frozen=True)
-class Path:
-    """Segments from end to end."""
-
-    segments: tuple[Segment, ...]
-
-    @property
-    def bytes(self) -> int:
-        """The largest segment's: no placement takes less."""
-        return max((s.bytes for s in self.segments), default=0)
-
-    @property
-    def cycles(self) -> int:
-        """Predicted cycles of one inference."""
-        return sum(s.cycles for s in self.segments)
-
-    @property
-    def runs(self) -> tuple[Run, ...]:
-        """All runs in order."""
-        return tuple(run for s in self.segments for run in s.runs)
-
-    @property
-    def kernels(self) -> Kernels:
-        """A kernel for each op."""
-        return {name: kernel for s in self.segments for name, kernel in s.kernels.items()}
 
 
 class Paths:

@@ -17,10 +17,11 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate, arranged, variants
 from tinycompile.schedule.liveness import roots
-from tinycompile.schedule.paths import Path, Paths
+from tinycompile.schedule.paths import Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
+from tinycompile.schedule.segments import Path
 from tinycompile.schedule.stages import Plan, planned, whole
 
 RESERVED = 2048
@@ -80,7 +81,10 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
         search.consider(_forced(graph, prices, goal.plan))
     else:
         candidates = Candidates(graph, prices, goal)
-        search.consider(candidates.for_goal(memory))
+        found = list(candidates.for_goal(memory))
+        if goal.least == "sram":  # fewer cycles are not worth more bytes than layer by layer
+            search.most = found[0].placement.height
+        search.consider(found)
         search.floor = candidates.paths.floor() if goal.least == "sram" else 0
     return search
 
@@ -155,6 +159,7 @@ class _Search:
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
         self.floor = 0
+        self.most = _NO_LIMIT
 
     def consider(self, found: Iterable[Candidate]) -> None:
         """Place candidates, the most promising first, until none that is left can be better."""
@@ -184,7 +189,7 @@ class _Search:
 
     def fits(self, one: Candidate) -> bool:
         """Whether there is room for a candidate."""
-        return one.layout(self.memory, compact=True) is not None
+        return one.placement.height <= self.most and one.layout(self.memory, compact=True) is not None
 
 
 def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
