@@ -75,7 +75,7 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     """The summary of a build as a table, and what the reader must know about its ranges."""
     memory, board = report["memory"], report["board"]
     table = Table(title=f"{report['model']['file']} on {board['name']} ({board['core']})", show_header=False)
-    sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes"
+    sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes, {memory['sram_free']:,} free"
     arena = f"{memory['arena_bytes']:,} bytes ({_without_input(report)})"
     proof = "optimal" if memory["arena_optimal"] else f"lower bound {memory['arena_bound']:,}"
     cycles = report["cycles"]["emulated"] or report["cycles"]["estimated"]
@@ -88,6 +88,9 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
             table.add_row(f"    in {bank['region']}", f"{bank['bytes']:,} of {bank['available']:,} bytes")
     stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
     table.add_row("  stack", stack)
+    table.add_row("  variables", f"{memory['variables_bytes']:,} bytes")
+    if memory["keeps_input"]:
+        table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
     table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
     if report["instructions"]:
