@@ -197,7 +197,7 @@ def _other_ways(work: Work, limits: Limits, total: int) -> list[str]:
     """What fits this board, built to be sure, and what always helps."""
     found = []
     ways = {}
-    if not limits.goal.pushed:
+    if not limits.goal.pushed and not limits.goal.sliding:
         ways["--input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
     if limits.keep_input:
         ways["--no-keep-input"] = replace(limits, keep_input=False)

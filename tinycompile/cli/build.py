@@ -92,7 +92,7 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     if memory["keeps_input"]:
         table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
-    table.add_row("multiply-accumulates", f"{report['macs']:,}")
+    table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
     if report["instructions"]:
         table.add_row("instructions", f"{report['instructions']:,} (counted)")
     table.add_row("cycles", f"{cycles:,} ({how}, an estimate)")
@@ -112,6 +112,14 @@ def _without_input(report: Mapping[str, Any]) -> str:
         return f"{report['memory']['arena_bytes_without_input']:,} without the input"
     held = f"{given['ring_bytes']:,} for {given['ring_rows']} of {given['rows']} input rows"
     return f"{held} of {given['row_bytes']:,} bytes"
+
+
+def _per_hop(given: Mapping[str, Any]) -> str:
+    """What a sliding window takes when it moves on."""
+    if given["mode"] != "sliding":
+        return ""
+    rows = f"{given['hop_rows']} row{'s' if given['hop_rows'] > 1 else ''}"
+    return f" in the first window, then {given['hop_macs']:,} for every {rows}"
 
 
 def _agreement(verification: Mapping[str, Any]) -> str:

@@ -37,9 +37,10 @@ def model_options(function: F) -> F:
                          help="Another size of a memory region, e.g. flash=8M or sram=2M; repeatable."),
             click.option("--sram", metavar="SIZE",
                          help="What the firmware may take of all SRAM: arena, stack and variables; default: all."),
-            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed"]), default="resident",
-                         show_default=True,
-                         help="Whether the whole input is held, or its rows are pushed one by one as they arrive."),
+            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed", "sliding"]),
+                         default="resident", show_default=True,
+                         help="Whether the whole input is held, its rows are pushed one by one as they arrive, or a "
+                         "window slides over rows that are pushed without end."),
             click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
                          help="The fastest program that fits with its firmware, or one that takes little SRAM even "
                          "where there is more."),
@@ -93,7 +94,11 @@ def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
         rounding=texts["rounding"],
         memory=memory,
         sram=read_size(texts["sram"], "--sram") if texts["sram"] else None,
-        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", pushed=texts["input_mode"] == "streamed"),
+        goal=Goal(
+            "sram" if texts["optimize"] == "ram" else "cycles",
+            pushed=texts["input_mode"] == "streamed",
+            sliding=texts["input_mode"] == "sliding",
+        ),
         **more,
     )
 

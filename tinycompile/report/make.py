@@ -75,14 +75,18 @@ def make_report(
 
 def _input(compiled: Compiled) -> dict[str, Any]:
     """Whether the input is held as a whole, or its rows are pushed into a ring of the arena."""
-    facts = pushed(compiled.program)
+    facts, program, core = pushed(compiled.program), compiled.program, compiled.board.core
+    hop = facts and facts.hop
     return {
-        "mode": "resident" if facts is None else "streamed",
+        "mode": "resident" if facts is None else "sliding" if hop else "streamed",
         "push_function": compiled.sources.push,
         "rows": facts and facts.rows,
         "row_bytes": facts and facts.row_bytes,
         "ring_rows": facts and facts.slots,
         "ring_bytes": facts and facts.ring_bytes,
+        "hop_rows": hop,
+        "hop_macs": sum(c.op.features(c.io(program.graph)).macs for c in program.hop) if hop else None,
+        "hop_cycles_estimated": sum(c.cycles(program.graph, core) for c in program.hop) if hop else None,
     }
 
 
