@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 import tinycompile
-from tests.deploy.test_firmware import toy
 from tests.schedule import toys
 from tests.schedule.test_schedule import blow_up
 from tinycompile.api import Built, Options
 from tinycompile.api.fit import LEAST, STEPS, Limits, fit
 from tinycompile.boards import all_boards
-from tinycompile.deploy import Console, ToolchainName, build_firmware, find_toolchain
+from tinycompile.deploy import Console, ToolchainName
 from tinycompile.deploy.image import read_image
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
@@ -80,20 +79,6 @@ def cycles(made: Built) -> int:
     return total
 
 
-@pytest.mark.parametrize("console", ["uart", "semihosting"])
-@pytest.mark.parametrize("name", ["zig", GCC])
-def test_every_firmware_needs_what_is_kept_for_the_first_plan(
-    name: ToolchainName, console: Console, tmp_path: Path
-) -> None:
-    for board in all_boards():
-        image = build_firmware(
-            toy(), board, tmp_path, console=console, keep_input=False, toolchain=find_toolchain(name)
-        )
-        besides = image.needs.total - image.needs.arena
-        assert LEAST[console] <= besides <= 1.5 * LEAST[console]
-        assert image.needs.total == image.static_ram_bytes + image.stack_reserved
-
-
 class Pretended:
     """Plans toys, and pretends to build images of which each has a stack of its own."""
 
@@ -147,7 +132,7 @@ def test_the_fastest_program_that_fits_is_found_whatever_stacks_they_have(monkey
 @pytest.mark.parametrize(
     ("console", "name", "goal", "keep"),
     [
-        ("uart", "zig", Goal(), None),
+        pytest.param("uart", "zig", Goal(), None, marks=pytest.mark.slow),
         pytest.param("uart", "zig", STREAMED, None, marks=pytest.mark.slow),
         pytest.param("uart", "gcc", Goal(), True, marks=[pytest.mark.gcc, pytest.mark.slow]),
         pytest.param("uart", "gcc", STREAMED, True, marks=[pytest.mark.gcc, pytest.mark.slow]),

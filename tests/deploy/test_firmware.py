@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.toy import ADD_ONE, INPUT, OUTPUT, toy
+from tinycompile.api.fit import LEAST
 from tinycompile.boards import Board, all_boards, load_board
 from tinycompile.deploy import Console, Toolchain, build_firmware, find_toolchain
 from tinycompile.deploy.image import read_image
@@ -69,6 +70,10 @@ def test_every_board_builds(board: Board, console: Console, toolchain: Toolchain
     assert firmware.keeps_input == (console == "uart")
     assert firmware.run_stack.bytes <= firmware.stack.bytes < firmware.stack_reserved
     assert firmware.flash_bytes < 12_000 and firmware.static_ram_bytes < 1024
+    found = firmware.needs
+    assert found.total == firmware.static_ram_bytes + firmware.stack_reserved
+    # the first plan for a board keeps the least that any image needs besides its arena, and little less than it does
+    assert LEAST[console] <= found.stack + found.variables <= 1.5 * LEAST[console]
 
 
 @pytest.mark.parametrize(
