@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array, DType, Graph, Op, Pad, Quant, Shape, Tensor, verify
-from tinycompile.ops import Add, AveragePool2D, Concat, Conv2D, Dense, MaxPool2D, Reshape, Unary
-from tinycompile.ops.unary import Step
+from tinycompile.ops import Add, AveragePool2D, Conv2D, Dense, Reshape
 
 Q = Quant.per_tensor(0.05, -3)
 
@@ -21,7 +20,7 @@ class Network:
         self.tensors = {"image": Tensor("image", shape, DType.INT8, Q)}
         self.ops: list[Op] = []
 
-    def add(self, kind: type[Op], *inputs: str, **attributes: Any) -> str:
+    def add(self, kind: type[Op], /, *inputs: str, **attributes: Any) -> str:
         name = f"{kind.__name__.lower()}_{len(self.ops)}"
         op = kind(name, inputs, f"{name}_out", **attributes)
         shape = op.infer(*(self.tensors[n] for n in inputs))
@@ -60,58 +59,10 @@ class Network:
         self.tensors[b] = Tensor.constant(b, bias, Quant(tuple(s * Q.scalar for s in scales), 0, 0))
         return w, b
 
-    def grow(self, images: list[str]) -> str:
-        """A random op on one of the last ``images``, or on two that fit."""
-        rng = self.rng
-        x = images[-int(rng.integers(1, min(3, len(images)) + 1))]
-        like = [n for n in images if self.tensors[n].hw == self.tensors[x].hw]
-        same = [n for n in like if self.tensors[n].shape == self.tensors[x].shape]
-        kind = rng.choice(["conv", "conv", "depthwise", "max", "mean", "table", "add", "concat"])
-        if kind == "add":
-            return self.add(Add, x, str(rng.choice(same)))
-        if kind == "concat":
-            return self.add(Concat, x, str(rng.choice(like)), axis=3)
-        if kind == "table":
-            return self.add(Unary, x, steps=(Step("sigmoid"),))
-        return self.slide(x, str(kind))
-
-    def slide(self, x: str, kind: str) -> str:
-        """A convolution or a pool of random extent, stride, dilation and padding."""
-        rng, tensor = self.rng, self.tensors[x]
-        kernel = tuple(int(rng.integers(1, min(4, size) + 1)) for size in tensor.hw)
-        stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
-        pad = Pad(*(int(rng.integers(0, kernel[i % 2])) for i in range(4)))
-        if kind == "mean":
-            return self.add(AveragePool2D, x, kernel=kernel, stride=stride, pad=pad)
-        room = zip(tensor.hw, kernel, (pad.top + pad.bottom, pad.left + pad.right), strict=True)
-        dilation = tuple(2 if size + rim > 2 * (k - 1) and rng.random() < 0.3 else 1 for size, k, rim in room)
-        if kind == "max":
-            return self.add(MaxPool2D, x, kernel=kernel, stride=stride, pad=pad, dilation=dilation)
-        groups = tensor.channels if kind == "depthwise" else 1
-        channels = groups if groups > 1 else int(rng.integers(1, 9))
-        w, b = self.constants((channels, *kernel, tensor.channels // groups))
-        return self.add(
-            Conv2D, x, w, b, kernel=kernel, stride=stride, pad=pad, dilation=dilation, groups=groups
-        )  # fmt: skip
-
     def image(self) -> dict[str, Array]:
-        """A random input."""
-        shape = self.tensors["image"].shape
-        return {"image": self.rng.integers(-128, 128, shape).astype(np.int8)}
-
-
-def wild(seed: int) -> tuple[Network, Graph]:
-    """A random network: branches, strides, dilations, odd extents, concatenations; a classifier at the end, or not."""
-    rng = np.random.default_rng(seed)
-    net = Network((1, int(rng.integers(3, 20)), int(rng.integers(1, 12)), int(rng.integers(1, 5))), seed)
-    images = ["image"]
-    for _ in range(int(rng.integers(2, 10))):
-        images.append(net.grow(images))
-    if rng.random() < 0.5:
-        return net, net.classify(images[-1], 3)
-    used = {name for op in net.ops for name in op.inputs}
-    outputs = tuple(op.output for op in net.ops if op.output not in used)
-    return net, verify(Graph("wild", ("image",), outputs, tuple(net.ops), net.tensors))
+        """Random inputs: the image, and what else there is."""
+        given = [t for t in self.tensors.values() if t.name in ("image", "other")]
+        return {t.name: self.rng.integers(-128, 128, t.shape).astype(np.int8) for t in given}
 
 
 def mobile(size: int = 32, width: int = 4, blocks: int = 3) -> tuple[Network, Graph]:

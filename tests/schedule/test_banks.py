@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import TAIL, build
-from tests.schedule.networks import Network, mobile, wild
+from tests.schedule.networks import Network, mobile
 from tests.schedule.test_place import possible, problems
+from tests.schedule.wild import wild
 from tinycompile.boards import Board, load_board
 from tinycompile.errors import DoesNotFit, InternalError
 from tinycompile.schedule import RESERVED, Bank, Goal, Plan, Program, Stage, Stream, schedule

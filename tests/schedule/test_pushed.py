@@ -14,7 +14,8 @@ import pytest
 
 from tests.equality import TAIL, build, compiler
 from tests.schedule import toys
-from tests.schedule.networks import Network, mobile, wild
+from tests.schedule.networks import Network, mobile
+from tests.schedule.wild import wild
 from tinycompile.codegen import render
 from tinycompile.errors import UsageError
 from tinycompile.ir import DType, Graph
@@ -40,7 +41,7 @@ def streamed(graph: Graph, rng: np.random.Generator) -> Program | None:
 def programs() -> list[tuple[Network, Program]]:
     """Random networks whose input is pushed, and a small MobileNet."""
     found = []
-    for seed in range(200):
+    for seed in range(100):
         net, graph = wild(seed)
         program = streamed(graph, net.rng)
         if program is not None:

@@ -117,6 +117,13 @@ def test_what_does_not_fit_says_by_how_much_and_where() -> None:
     assert f"even in stages it needs {error.needed:,} bytes; the largest rings are those of" in error.hint
 
 
+def test_names_that_do_not_fit_are_refused_too() -> None:
+    build = Builder((1, 8, 8, 4))
+    with pytest.raises(DoesNotFit, match="inputs under other names") as caught:
+        schedule(build.graph(build.add(Flat, "x")), LARGE, Goal(ram=100))
+    assert caught.value.needed == 256
+
+
 def test_in_place_sums_share_their_input() -> None:
     build = Builder((1, 8, 8, 4))
     a = build.add(Slide, "x", kernel=(1, 1), stride=(1, 1), pad=Pad())

@@ -131,6 +131,8 @@ def _facts(found: Inspection) -> dict[str, Any]:
                 "input_ring_bytes": need.estimate.ring if need.estimate else None,
                 "flash_bytes": need.flash if need.estimate else None,
                 "cycles": need.estimate.cycles if need.estimate else None,
+                "hop_cycles": need.estimate.hop_cycles if need.estimate else None,
+                "hop_macs": need.estimate.hop_macs if need.estimate else None,
                 "milliseconds": need.estimate.milliseconds(need.board) if need.estimate else None,
                 "problem": need.problem or None,
             }

@@ -141,6 +141,9 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
     if pushed is not None:
         yield Use(POSITION, 4, -1)
         yield Use(POSITION, 4, step)
+    if pushed is not None and pushed.rows is not None and pushed.rows.windows:
+        for name, size in pushed.rows.ring_bytes.items():  # the next window goes on where this one ends
+            yield Use(pushed.buffer(name), size, step)
 
 
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
@@ -168,7 +171,7 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
         if steps(run) == 0:
             continue
         if run.rows is not None and run.rows.step:
-            for (below, above), lag in _row_lags(run.rows, owner).items():
+            for (below, above), lag in _row_lags(run.reads(graph), run.rows, owner).items():
                 yield Overlap(run.buffer(below), above, lag), step
         elif run.rows is not None:
             for index, op in enumerate(run.ops):
@@ -181,12 +184,15 @@ def _overlaps(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[t
         step += steps(run)
 
 
-def _row_lags(rows: Rows, owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
-    """The lags of a stage by buffer; of a buffer that is read under two names, the larger."""
+def _row_lags(reads: Sequence[str], rows: Rows, owner: Mapping[str, str]) -> dict[tuple[str, str], int]:
+    """The lags of a stage that ``reads`` these tensors, by buffer. Of one that is read under two names, the larger;
+    none, where one of them is no image: it has no rows that could be done with."""
     found: dict[tuple[str, str], int] = {}
+    kept = {owner[name] for name in set(reads) - {above for _, above in rows.lags}}
     for (below, above), lag in rows.lags.items():
         pair = below, owner[above]
-        found[pair] = max(lag, found.get(pair, lag))
+        if owner[above] not in kept:
+            found[pair] = max(lag, found.get(pair, lag))
     return found
 
 
@@ -204,8 +210,8 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
 
 
 def in_place(graph: Graph, run: Run, kernels: Kernels) -> Run:
-    """The run with rings in which ops work in place where that saves bytes."""
-    if run.rows is None or run.rows.step != 1:
+    """The run with rings in which ops work in place where that saves bytes; those of a sliding window stay apart."""
+    if run.rows is None or run.rows.step != 1 or run.rows.windows:
         return run
     lags = {op.name: _row_lag(run.rows, op, kernels[op.name]) for op in run.ops}
     best = InPlace(graph, run.rows, kernels, lags).best()
