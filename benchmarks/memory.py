@@ -5,7 +5,8 @@
 Prints Markdown. I and E are what ``--optimize ram`` chooses; where a case has budgets, what is fastest within them.
 An arena holds everything but the stack. ``no plan below`` is proved for all plans that the search chooses from, in the
 order of ops that it takes. MACs, and cycles, which are predictions, are relative to layer by layer. Seconds are those
-of planning, counted on one core.
+of planning, counted on one core. ``sliding`` is the arena where a window slides over the input, and what each further
+window takes.
 
 With ``--emulate`` all three programs are built and run on the emulated board: the bytes that I and E touch, and cycles
 relative to layer by layer. A build compares what it computes with the reference, so all outputs are equal.
@@ -35,6 +36,7 @@ HUGE = {"sram": 8 << 20, "flash": 16 << 20}
 """Memory of an emulated board on which anything runs layer by layer."""
 LAYERS = Goal(ram=HUGE["sram"], plan=Plan(()))
 RESIDENT, STREAMED = Goal(least="sram"), Goal(least="sram", pushed=True)
+SLIDING = Goal(sliding=True)
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,13 @@ def planned(case: Case, model: Path, board: Board) -> list[str]:
     assert layers is not None
     board = board.with_memory(case.memory)
     both = [plan(graph, board, goal) for goal in (case.resident, case.streamed)]
-    resident = both[0]
+    resident, slid = both[0], plan(graph, board, SLIDING)
     return [
         f"{layers.needs.arena:,}",
         *("-" if p is None else f"{p.needs.arena:,}" for p in both),
         _each(None if p is None or not p.program.floor else f"{p.program.floor:,}" for p in both),
         "-" if resident is None else f"{resident.needs.arena_without_input:,}",
+        "-" if slid is None else f"{slid.needs.arena:,} ({slid.needs.hop_macs / layers.needs.macs:.2f}x)",
         _each(None if p is None else f"{p.needs.macs / max(layers.needs.macs, 1):.2f}x" for p in both),
         _each(None if p is None else f"{p.needs.cycles / layers.needs.cycles:.3f}x" for p in both),
         _each(None if p is None else f"{p.seconds:.1f}" for p in both),
@@ -155,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--board", default="stm32f746")
     chosen = parser.parse_args(arguments)
     columns = ["model", "elsewhere", "to reach", "layer by layer", "I", "E", "no plan below I, E", "I without input"]
-    columns += ["MACs I, E", "cycles I, E", "seconds I, E"]
+    columns += ["sliding (MACs a hop)", "MACs I, E", "cycles I, E", "seconds I, E"]
     columns += ["touched I", "touched E", "emulated cycles I, E", "layer by layer"] if chosen.emulate else []
     print(f"| {' | '.join(columns)} |\n|---|---|---|{'--:|' * (len(columns) - 3)}")
     for name in chosen.only:

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.schedule.test_sliding import wake_word
 from tinycompile.api import Options, TradeOffs, trade_offs
 from tinycompile.boards import all_boards
 from tinycompile.cli import main
 from tinycompile.errors import BoardError, UsageError
+from tinycompile.frontends.onnx.export import save
 from tinycompile.schedule import Goal
 
 POINT = {
     "arena_bytes", "arena_bytes_without_input", "arena_bound", "input_ring_bytes", "cycles", "cycles_relative", "macs",
-    "macs_relative", "milliseconds", "stages", "boards",
+    "macs_relative", "hop_cycles", "hop_macs", "milliseconds", "stages", "boards",
 }  # fmt: skip
 
 
@@ -80,6 +82,17 @@ def test_the_table_has_a_row_for_each_point(found: TradeOffs, example: Path) -> 
         (line,) = (line for line in result.stdout.splitlines() if f"{point.needs.cycles:,} │" in line)
         assert point.summary in line and f" {point.needs.arena:,} │" in line
     assert f"all {len(all_boards())} boards" in result.stdout
+
+
+def test_a_sliding_window_is_judged_by_its_hops(tmp_path: Path) -> None:
+    model = tmp_path / "wake.onnx"
+    save(wake_word(), model)
+    found = trade_offs(model, Options(goal=Goal(sliding=True)))
+    for point in found.points:
+        assert 0 < point.cycles == point.needs.hop_cycles < point.needs.cycles / 5
+        assert point.macs == point.needs.hop_macs and max(found.relative(point)) < 0.2
+    result = invoke("inspect", model, "--pareto", "--input", "sliding")
+    assert "cycles a hop" in result.stdout and f"{found.points[0].cycles:,} │" in result.stdout
 
 
 def test_two_boards_or_a_graph_make_no_sense(example: Path) -> None:

@@ -72,7 +72,7 @@ def inspect(
     for board in boards or all_boards():
         with progress.stage(f"plan for {board.name}"):
             try:
-                planned = schedule(graph, board, _goal(options, board))
+                planned = schedule(graph, board, goal_on(options, board))
             except DoesNotFit as error:
                 needs.append(Need(board, None, str(error), error.needed))
                 continue
@@ -88,7 +88,7 @@ def inspect(
     )
 
 
-def _goal(options: Options, board: Board) -> Goal:
+def goal_on(options: Options, board: Board) -> Goal:
     """The goal with what stack and variables of a firmware may leave; only a build knows exactly."""
     limits = Limits(options.goal, options.sram, options.console, options.keep_input)
     return replace(options.goal, ram=limits.arena(board, options.goal.reserved))

@@ -10,12 +10,12 @@ from pathlib import Path
 from tinycompile.api.build import Options, calibration_samples
 from tinycompile.api.compile import import_model
 from tinycompile.api.estimate import Estimate, estimate
-from tinycompile.api.inspect import CODE_BYTES
+from tinycompile.api.inspect import CODE_BYTES, goal_on
 from tinycompile.boards import Board, all_boards, load_board
 from tinycompile.ir import Graph, Pair
 from tinycompile.progress import Progress
 from tinycompile.quantize import quantize
-from tinycompile.schedule import RESERVED, Program, Stream, search
+from tinycompile.schedule import Program, Stream, search
 from tinycompile.schedule.banks import Memory
 
 BOARD = "stm32f746"
@@ -48,6 +48,16 @@ class TradeOff:
     boards: tuple[str, ...]
 
     @property
+    def cycles(self) -> int:
+        """Predicted cycles of an inference, or, where a window slides, of a hop."""
+        return self.needs.hop_cycles or self.needs.cycles
+
+    @property
+    def macs(self) -> int:
+        """The same in multiply-accumulates."""
+        return self.needs.hop_macs if self.needs.hop_cycles else self.needs.macs
+
+    @property
     def summary(self) -> str:
         """The stages by kind: ``rows (12 ops), 2 x sweep (9 ops)``."""
         found = Counter(map(str, self.stages))
@@ -68,8 +78,8 @@ class TradeOffs:
 
     def relative(self, point: TradeOff) -> tuple[float, float]:
         """Cycles and MACs of a point, relative to layer by layer."""
-        needs, layers = point.needs, self.layers
-        return needs.cycles / max(layers.cycles, 1), needs.macs / max(layers.macs, 1)
+        layers = self.layers
+        return point.cycles / max(layers.cycles, 1), point.macs / max(layers.macs, 1)
 
 
 def trade_offs(
@@ -82,8 +92,8 @@ def trade_offs(
     """Import and quantise ``model``, and find the programs of which none takes both less SRAM and fewer predicted
     cycles than another. Nothing has to fit ``board``; its core says which kernels there are and what they cost.
 
-    Of ``options.goal`` only ``pushed`` counts. Raises the typed errors of import and quantisation, and UsageError where
-    the input is to be streamed and cannot be.
+    Of ``options.goal`` only ``pushed`` and ``sliding`` count. Raises the typed errors of import and quantisation, and
+    UsageError where the input is to be streamed, or a window is to slide, and cannot.
     """
     options, progress = options or Options(), progress or Progress()
     target = (board if isinstance(board, Board) else load_board(board)).with_memory(options.memory)
@@ -95,21 +105,21 @@ def trade_offs(
     with progress.stage(f"plan for {target.name}"):
         programs = search.trade_offs(graph, target, options.goal)
         layers = search.layer_by_layer(graph, target)
-    others = [b for b in all_boards() if b.name != target.name]
-    points = tuple(_point(program, target, others, options.goal.ram) for program in programs)
+    boards = [target, *(other for other in all_boards() if other.name != target.name)]
+    points = tuple(_point(program, target, boards, options) for program in programs)
     return TradeOffs(graph, target, estimate(layers, target), points)
 
 
-def _point(program: Program, board: Board, others: Sequence[Board], budget: int | None) -> TradeOff:
+def _point(program: Program, board: Board, boards: Sequence[Board], options: Options) -> TradeOff:
     needs = estimate(program, board)
-    fits = [board.name] if _fits(needs, board, budget) else []
-    fits += [other.name for other in others if _fits(needs, other, None)]
-    return TradeOff(program, needs, stage_facts(program), tuple(fits))
+    fits = tuple(each.name for each in boards if _fits(needs, each, options))
+    return TradeOff(program, needs, stage_facts(program), fits)
 
 
-def _fits(needs: Estimate, board: Board, budget: int | None) -> bool:
+def _fits(needs: Estimate, board: Board, options: Options) -> bool:
     """Whether one memory of a board has room for the arena, and its flash for constants and code."""
-    room = Memory.of(board, RESERVED, budget).largest.size
+    goal = goal_on(options, board)
+    room = Memory.of(board, goal.reserved, goal.ram).largest.size
     return needs.arena <= room and needs.constants + CODE_BYTES <= board.flash.size
 
 

@@ -69,17 +69,18 @@ def _pareto(model: Path, names: tuple[str, ...], options: Options, *, as_json: b
     if as_json:
         click.echo(json.dumps(_trade_offs(found), indent=2))
         return
-    held = "streamed" if options.goal.pushed else "resident"
+    held = "sliding" if options.goal.sliding else "streamed" if options.goal.pushed else "resident"
+    pace = "cycles a hop" if options.goal.sliding else "cycles"
     known = {found.board.name, *(board.name for board in all_boards())}
     table = Table(
         title=f"{model.name} on {found.board.name}, {held} input: what less SRAM costs (cycles are predictions)"
     )
-    for column in ("arena", "without input", "cycles", "of layers'", "MACs", "stages", "fits"):
+    for column in ("arena", "without input", pace, "of layers'", "MACs", "stages", "fits"):
         table.add_column(column, justify="left" if column in ("stages", "fits") else "right")
     for point in found.points:
         needs, cycles, macs = point.needs, *found.relative(point)
         table.add_row(
-            f"{needs.arena:,}", f"{needs.arena_without_input:,}", f"{needs.cycles:,}", f"{cycles:.3f}x",
+            f"{needs.arena:,}", f"{needs.arena_without_input:,}", f"{point.cycles:,}", f"{cycles:.3f}x",
             f"{macs:.3f}x", point.summary, _boards(point.boards, known),
         )  # fmt: skip
     console = Console()
@@ -161,6 +162,8 @@ def _point(found: TradeOffs, point: TradeOff) -> dict[str, Any]:
         "cycles_relative": cycles,
         "macs": needs.macs,
         "macs_relative": macs,
+        "hop_cycles": needs.hop_cycles,
+        "hop_macs": needs.hop_macs,
         "milliseconds": needs.milliseconds(found.board),
         "stages": [
             {"kind": s.kind, "grid": list(s.grid), "ops": list(s.ops), "calls": s.calls, "pushed": s.pushed}
