@@ -7,7 +7,7 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate
 from tinycompile.schedule.prices import Prices
-from tinycompile.schedule.search import Candidates, Goal
+from tinycompile.schedule.search import Goal, every
 
 SLACK = 512
 """Bytes by which an arena may be larger than the smallest: the stack of its kernels may be smaller by more."""
@@ -17,10 +17,11 @@ MOST = 3
 def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
     """The candidates with the smallest arenas on the whole front of bytes and cycles, the smallest first.
 
-    At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only ``pushed`` counts.
+    At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only the way in which the
+    input comes counts.
     Raises as ``schedule`` does, but nothing has to fit.
     """
-    ordered = sorted(Candidates(graph, Prices(graph, board), goal).all(), key=lambda one: one.bound)
+    ordered = sorted(every(graph, Prices(graph, board), goal), key=lambda one: one.bound)
     placed: list[Candidate] = []
     for one in ordered:
         if placed and one.bound >= min(c.placement.height for c in placed) + SLACK:

@@ -102,11 +102,15 @@ def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Pr
     """
     goal, prices = goal or Goal(), Prices(graph, board)
     found: list[Candidate] = []
-    every = _sliding(graph, prices) if goal.sliding else Candidates(graph, prices, goal).all()
-    for one in sorted(every, key=lambda c: (c.cycles, c.placement.height)):
+    for one in sorted(every(graph, prices, goal), key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
     return tuple(one.program() for one in found)
+
+
+def every(graph: Graph, prices: Prices, goal: Goal) -> Sequence[Candidate]:
+    """All candidates on the front of bytes and cycles, at any number of either."""
+    return _sliding(graph, prices) if goal.sliding else Candidates(graph, prices, goal).all()
 
 
 def layer_by_layer(graph: Graph, board: Board) -> Program:
