@@ -145,7 +145,7 @@ class Paths:
             for stop in range(max(start + 2, segment.start + 1), min(start + TILED, len(self.graph.ops)) + 1):
                 if self._arrives(start) is None and (start, stop) not in self._tiled:
                     self._tiled.add((start, stop))
-                    if self._makes_one(start, stop, None):
+                    if self._makes_one(start, stop, None) and self._ends(start, stop, None) < most:
                         self._tile(self.graph.ops[start:stop], start, stop, most)
 
     def _tile(self, ops: tuple[Op, ...], start: int, stop: int, most: int) -> None:
@@ -163,6 +163,8 @@ class Paths:
             return False
         arrives = self._arrives(start)
         if not self._makes_one(start, stop, arrives) or (len(ops) < 2 and arrives is None):
+            return True
+        if self._ends(start, stop, arrives) > most:
             return True
         rows = self._in_rows(ops, arrives)
         if rows is not None:
@@ -198,6 +200,12 @@ class Paths:
         made = {op.output for op in self.graph.ops[start:stop]}
         made |= self.crossing[start] if arrives is not None else set()
         return made & self.crossing[stop] == {self.graph.ops[stop - 1].output}
+
+    def _ends(self, start: int, stop: int, arrives: str | None) -> int:
+        """Bytes that any stage between two positions takes for what comes in, goes out and waits."""
+        before = self.crossing[start] if arrives is None else frozenset()
+        sizes = (sum(self.graph.tensors[n].nbytes for n in names) for names in (before, self.crossing[stop]))
+        return max(sizes)
 
     def _add(self, start: int, stop: int, runs: tuple[Run, ...]) -> None:
         """Segments of these runs, one for each choice of kernels."""
