@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.schedule import toys
-from tests.schedule.networks import Network, wild
+from tests.schedule.networks import Network
+from tests.schedule.wild import wild
 from tinycompile.schedule import Goal, schedule
 from tinycompile.schedule.live import live_bytes
 from tinycompile.schedule.paths import Paths
@@ -39,13 +40,13 @@ def _alive(done: str) -> tuple[int, int, int]:
     return image * 4, rows_of_a * 8, b * 8
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_no_segment_takes_less_than_its_floor(seed: int) -> None:
     _, graph = wild(seed)
     paths = Paths(graph, Prices(graph, LARGE))
     paths.explore(1 << 20)
     paths.tile()
     for segment in paths.segments:
-        assert segment.floor <= solve(segment.problem).height + segment.more
+        assert segment.floor <= solve(segment.problem, nodes=50).height + segment.more
     least = schedule(graph, LARGE, Goal(least="sram"))
     assert least.floor <= least.arena_bytes
