@@ -1,7 +1,7 @@
 """tinycompile: trained networks in, microcontroller firmware out, exact to the last bit.
 
 The functions of the command line are here too (``tinycompile.build``, ``run``, ``evaluate``, ``inspect``,
-``all_boards``); they load on first use, so that importing the package needs nothing but NumPy.
+``trade_offs``, ``all_boards``); they load on first use, so that importing the package needs nothing but NumPy.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _PLACES = {
     "inspect": "tinycompile.api",
     "open_folder": "tinycompile.api",
     "run": "tinycompile.api",
+    "trade_offs": "tinycompile.api",
     "Options": "tinycompile.api",
     "all_boards": "tinycompile.boards",
     "load_board": "tinycompile.boards",

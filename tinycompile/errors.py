@@ -6,7 +6,7 @@ is what the command line returns for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -75,13 +75,29 @@ class QuantizationFailed(TinycompileError):
 
 
 class DoesNotFit(TinycompileError):
-    """The board's memory is too small; carries bytes needed and available, the peak, and what would do."""
+    """The board's memory is too small; carries bytes needed and available, the peak, and what would do.
+
+    ``parts`` says what an image uses its SRAM for, in bytes; it is empty before there is an image.
+    """
 
     exit_code = 6
 
-    def __init__(self, what: str, *, memory: str, needed: int, available: int, peak: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        memory: str,
+        needed: int,
+        available: int,
+        peak: str = "",
+        hint: str = "",
+        parts: Mapping[str, int] | None = None,
+    ) -> None:
         self.memory, self.needed, self.available, self.peak = memory, needed, available, peak
+        self.parts = dict(parts or {})
         lines = f"{what}\n  {memory}: needs {needed:,} bytes, {available:,} available ({needed - available:,} too many)"
+        if parts:
+            lines += "\n  in all: " + " + ".join(f"{name} {size:,}" for name, size in parts.items())
         super().__init__(f"{lines}\n  peak at {peak}" if peak else lines, hint=hint)
 
 

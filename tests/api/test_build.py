@@ -77,7 +77,7 @@ def test_unknown_board_names_near_ones(example: Path, tmp_path: Path) -> None:
 
 
 def test_too_small_a_board_says_by_how_much(example: Path, tmp_path: Path) -> None:
-    options = Options(memory={"sram": 8 * 1024})
+    options = Options(memory={"sram": 5 * 1024})
     with pytest.raises(DoesNotFit, match="too many") as caught:
         tinycompile.build(example / "kws_dscnn.onnx", "stm32f746", tmp_path / "out", options)
     assert caught.value.needed > caught.value.available

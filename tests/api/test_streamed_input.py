@@ -53,7 +53,7 @@ def test_the_report_tells_of_the_ring(built: Built, resident: Built) -> None:
     given = built.report["input"]
     assert given == {
         "mode": "streamed", "push_function": "kws_dscnn_push_rows", "rows": 49, "row_bytes": 10,
-        "ring_rows": 10, "ring_bytes": 100,
+        "ring_rows": 10, "ring_bytes": 100, "hop_rows": None, "hop_macs": None, "hop_cycles_estimated": None,
     }  # fmt: skip
     assert built.report["inputs"][0]["offset"] is None and resident.report["inputs"][0]["offset"] is not None
     assert resident.report["input"]["mode"] == "resident" and resident.report["input"]["rows"] is None

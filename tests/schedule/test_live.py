@@ -40,13 +40,13 @@ def _alive(done: str) -> tuple[int, int, int]:
     return image * 4, rows_of_a * 8, b * 8
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_no_segment_takes_less_than_its_floor(seed: int) -> None:
     _, graph = wild(seed)
     paths = Paths(graph, Prices(graph, LARGE))
     paths.explore(1 << 20)
     paths.tile()
     for segment in paths.segments:
-        assert segment.floor <= solve(segment.problem, nodes=50).height + segment.more
+        assert segment.floor <= solve(segment.problem, nodes=20).height + segment.more
     least = schedule(graph, LARGE, Goal(least="sram"))
     assert least.floor <= least.arena_bytes

@@ -10,21 +10,23 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tinycompile.api.compile import Compiled, compile_graph, import_model
+from tinycompile.api.compile import Compiled, import_model, plan_graph, quantize_graph
+from tinycompile.api.fit import Images, Limits, fit
 from tinycompile.api.verify import Verification, verification_inputs, verify_stages
 from tinycompile.boards import Board, load_board
 from tinycompile.codegen.names import identifier
 from tinycompile.data import Layout, Preprocessing, Samples, load_samples
-from tinycompile.deploy import Firmware, build_firmware, build_host, find_toolchain
+from tinycompile.deploy import Firmware, Toolchain, build_firmware, build_host, find_toolchain
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Rounding, Shape
 from tinycompile.progress import Progress
-from tinycompile.quantize import Recipe
+from tinycompile.quantize import Quantized, Recipe
 from tinycompile.report import make_report
-from tinycompile.schedule import Goal
+from tinycompile.schedule import Goal, Program
 
 Console = Literal["uart", "semihosting"]
 REPORT = "report.json"
@@ -42,6 +44,9 @@ class Options:
     memory: Mapping[str, int] = field(default_factory=dict)
     """Other sizes of the board's memory regions, in bytes."""
     goal: Goal = field(default_factory=Goal)
+    """What is to be best. ``build`` gives it the ``ram`` that the firmware really leaves; a smaller one holds."""
+    sram: int | None = None
+    """Bytes that the firmware may use of all the board's SRAM: arena, stack, variables and copy of the input."""
     recipe: Recipe = field(default_factory=Recipe)
     console: Console = "uart"
     toolchain: Literal["zig", "gcc"] = "zig"
@@ -89,13 +94,15 @@ def build(
             source = import_model(model, options.input_shapes)
         samples = calibration_samples(source, options, progress)
         name = options.name or model.stem
-        compiled = compile_graph(
-            source, target, samples=samples, recipe=options.recipe, goal=options.goal,
-            rounding=options.rounding, name=name, checked=options.checked, progress=progress,
+        quantized = quantize_graph(
+            source, target, samples=samples, recipe=options.recipe, rounding=options.rounding, progress=progress,
         )  # fmt: skip
+        work = _Work(*quantized, target, options, draft, name, progress)
+        images = fit(work, Limits(options.goal, options.sram, options.console, options.keep_input))
         own = str(Path(board).resolve()) if isinstance(board, str) and board.endswith(".toml") else None
-        built = _finish(model, compiled, samples, options, draft, progress, own)
-    return Built(folder, compiled, _moved(built[0], folder), folder / built[1].name, built[2], built[3])
+        verification, report = work.finish(model, images, samples, own)
+    moved = _moved(images.firmware, folder)
+    return Built(folder, images.compiled, moved, folder / images.host.name, verification, report)
 
 
 def calibration_samples(source: Graph, options: Options, progress: Progress) -> Samples | None:
@@ -109,32 +116,64 @@ def calibration_samples(source: Graph, options: Options, progress: Progress) -> 
         )  # fmt: skip
 
 
-def _finish(
-    model: Path,
-    compiled: Compiled,
-    samples: Samples | None,
-    options: Options,
-    draft: Path,
-    progress: Progress,
-    board_file: str | None,
-) -> tuple[Firmware, Path, Verification, Mapping[str, Any]]:
-    """Build, verify and report into ``draft``."""
-    compiled.sources.write(draft)
-    toolchain = find_toolchain(options.toolchain)
-    with ThreadPoolExecutor(2) as pool, progress.stage("compile host and firmware"):
-        host_job = pool.submit(build_host, compiled.sources, draft, checked=options.checked)
-        firmware = build_firmware(
-            compiled.sources, compiled.board, draft,
-            console=options.console, checked=options.checked, keep_input=options.keep_input, toolchain=toolchain,
+@dataclass(frozen=True)
+class _Work:
+    """What stays the same while programs are planned and built (see ``fit``)."""
+
+    source: Graph
+    quantized: Quantized
+    board: Board
+    options: Options
+    draft: Path
+    name: str
+    progress: Progress
+
+    @property
+    def graph(self) -> Graph:
+        """The int8 graph."""
+        return self.quantized.graph
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """The compiler, looked for once."""
+        return find_toolchain(self.options.toolchain)
+
+    def plan(self, goal: Goal, program: Program | None = None) -> Compiled:
+        """A program, planned where none is given, and its C. Raises DoesNotFit."""
+        return plan_graph(
+            self.source, self.quantized, self.board, goal,
+            program=program, name=self.name, checked=self.options.checked, progress=self.progress,
         )  # fmt: skip
-        host = host_job.result()
-    inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
-    result = verify_stages(
-        compiled, host, firmware, inputs, emulated=int(options.emulate), toolchain=toolchain, progress=progress,
-    )  # fmt: skip
-    report = make_report(model, compiled, firmware, host, result, progress.seconds, board_file=board_file)
-    (draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return firmware, host, result, report
+
+    def build(self, compiled: Compiled, *, keep_input: bool | None) -> Images:
+        """Firmware and host library of a program. Raises DoesNotFit."""
+        options = self.options
+        with ThreadPoolExecutor(2) as pool, self.progress.stage("compile host and firmware"):
+            host_job = pool.submit(build_host, compiled.sources, self.draft, checked=options.checked)
+            firmware = build_firmware(
+                compiled.sources, compiled.board, self.draft,
+                console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
+                toolchain=self.toolchain,
+            )  # fmt: skip
+            return Images(compiled, firmware, host_job.result())
+
+    def finish(
+        self, model: Path, images: Images, samples: Samples | None, board_file: str | None
+    ) -> tuple[Verification, Mapping[str, Any]]:
+        """Write the C, verify and report."""
+        compiled, options = images.compiled, self.options
+        compiled.sources.write(self.draft)
+        inputs = verification_inputs(compiled.graph, samples, options.verify_samples)
+        result = verify_stages(
+            compiled, images.host, images.firmware, inputs,
+            emulated=int(options.emulate), toolchain=self.toolchain, progress=self.progress,
+        )  # fmt: skip
+        report = make_report(
+            model, compiled, images.firmware, images.host, result, self.progress.seconds,
+            board_file=board_file, budget=options.sram,
+        )  # fmt: skip
+        (self.draft / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        return result, report
 
 
 def _moved(firmware: Firmware, folder: Path) -> Firmware:

@@ -64,14 +64,46 @@ def compile_graph(
     ``samples`` are calibration data; without them the ranges come from synthetic inputs. ``rounding`` overrides
     what the file implies. Raises QuantizationFailed and DoesNotFit.
     """
-    progress = progress or Progress()
+    found = quantize_graph(source, board, samples=samples, recipe=recipe, rounding=rounding, progress=progress)
+    return plan_graph(*found, board, goal or Goal(), name=name, checked=checked, progress=progress)
+
+
+def quantize_graph(
+    source: Graph,
+    board: Board,
+    *,
+    samples: Samples | None = None,
+    recipe: Recipe | None = None,
+    rounding: Rounding | None = None,
+    progress: Progress | None = None,
+) -> tuple[Graph, Quantized]:
+    """The source with the rounding that holds, and the int8 graph.
+
+    Raises QuantizationFailed, and DoesNotFit where inputs or outputs alone exceed the board's RAM.
+    """
     check_ports(source, board)
-    with progress.stage("quantize"):
+    with (progress or Progress()).stage("quantize"):
         source = replace(source, rounding=rounding or source.rounding)
         quantized = quantize(source, samples, recipe or Recipe())
         verify(quantized.graph, "quantize")
+    return source, quantized
+
+
+def plan_graph(
+    source: Graph,
+    quantized: Quantized,
+    board: Board,
+    goal: Goal,
+    *,
+    program: Program | None = None,
+    name: str | None = None,
+    checked: bool = False,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Schedule a quantised graph (or take the ``program``) and print it as C. Raises DoesNotFit."""
+    progress = progress or Progress()
     with progress.stage("schedule"):
-        program = schedule(quantized.graph, board, goal or Goal())
+        program = program or schedule(quantized.graph, board, goal)
         check_flash(program, board)
     with progress.stage("generate C"):
         sources = codegen.render(program, name=name, checked=checked)

@@ -17,7 +17,8 @@ class Estimate:
     """Bytes of the arena, bytes of constants in flash, predicted cycles, and multiply-accumulates.
 
     ``ring`` is what a streamed input takes of the arena; it is 0 where the input is resident, and
-    ``arena_without_input`` then is the arena if the application kept the input elsewhere.
+    ``arena_without_input`` then is the arena if the application kept the input elsewhere. Where a window slides over
+    the input, the figures are those of the first window, and ``hop_cycles`` and ``hop_macs`` those of each further one.
     """
 
     arena: int
@@ -26,6 +27,8 @@ class Estimate:
     macs: int
     arena_without_input: int
     ring: int = 0
+    hop_cycles: int = 0
+    hop_macs: int = 0
 
     def milliseconds(self, board: Board) -> float:
         """Latency at the board's clock."""
@@ -34,14 +37,16 @@ class Estimate:
 
 def estimate(program: Program, board: Board) -> Estimate:
     """The needs of a whole program; its code size is known only once it is linked."""
-    graph, streamed = program.graph, pushed(program)
+    graph, streamed, core = program.graph, pushed(program), board.core
     return Estimate(
         arena=program.arena_bytes,
         constants=sum(constants(program).values()),
-        cycles=sum(call.cycles(graph, board.core) for call in program.unrolled()),
+        cycles=sum(call.cycles(graph, core) for call in program.unrolled()),
         macs=sum(call.op.features(call.io(graph)).macs for call in program.unrolled()),
         arena_without_input=program.arena_bytes_without_input,
         ring=streamed.ring_bytes if streamed is not None else 0,
+        hop_cycles=sum(call.cycles(graph, core) for call in program.hop),
+        hop_macs=sum(call.op.features(call.io(graph)).macs for call in program.hop),
     )
 
 

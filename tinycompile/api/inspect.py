@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tinycompile.api.build import Options, calibration_samples
 from tinycompile.api.compile import import_model
 from tinycompile.api.estimate import Estimate, estimate
+from tinycompile.api.fit import Limits
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
 from tinycompile.progress import Progress
 from tinycompile.quantize import quantize
-from tinycompile.schedule import Program, schedule
+from tinycompile.schedule import Goal, Program, schedule
 
 CODE_BYTES = 16 * 1024
 """Flash that start-up code, console and kernels take besides constants; a build tells exactly."""
@@ -71,7 +72,7 @@ def inspect(
     for board in boards or all_boards():
         with progress.stage(f"plan for {board.name}"):
             try:
-                planned = schedule(graph, board, options.goal)
+                planned = schedule(graph, board, _goal(options, board))
             except DoesNotFit as error:
                 needs.append(Need(board, None, str(error), error.needed))
                 continue
@@ -85,3 +86,9 @@ def inspect(
         program=program,
         needs=tuple(needs),
     )
+
+
+def _goal(options: Options, board: Board) -> Goal:
+    """The goal with what stack and variables of a firmware may leave; only a build knows exactly."""
+    limits = Limits(options.goal, options.sram, options.console, options.keep_input)
+    return replace(options.goal, ram=limits.arena(board, options.goal.reserved))

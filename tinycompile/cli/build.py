@@ -75,7 +75,7 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     """The summary of a build as a table, and what the reader must know about its ranges."""
     memory, board = report["memory"], report["board"]
     table = Table(title=f"{report['model']['file']} on {board['name']} ({board['core']})", show_header=False)
-    sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes"
+    sram = f"{memory['sram_bytes']:,} of {memory['sram_available']:,} bytes, {memory['sram_free']:,} free"
     arena = f"{memory['arena_bytes']:,} bytes ({_without_input(report)})"
     proof = "optimal" if memory["arena_optimal"] else f"lower bound {memory['arena_bound']:,}"
     cycles = report["cycles"]["emulated"] or report["cycles"]["estimated"]
@@ -88,8 +88,11 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
             table.add_row(f"    in {bank['region']}", f"{bank['bytes']:,} of {bank['available']:,} bytes")
     stack = f"{memory['stack_reserved']:,} bytes, of which inference needs at most {memory['stack_bytes']:,}"
     table.add_row("  stack", stack)
+    table.add_row("  variables", f"{memory['variables_bytes']:,} bytes")
+    if memory["keeps_input"]:
+        table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
-    table.add_row("multiply-accumulates", f"{report['macs']:,}")
+    table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
     if report["instructions"]:
         table.add_row("instructions", f"{report['instructions']:,} (counted)")
     table.add_row("cycles", f"{cycles:,} ({how}, an estimate)")
@@ -109,6 +112,14 @@ def _without_input(report: Mapping[str, Any]) -> str:
         return f"{report['memory']['arena_bytes_without_input']:,} without the input"
     held = f"{given['ring_bytes']:,} for {given['ring_rows']} of {given['rows']} input rows"
     return f"{held} of {given['row_bytes']:,} bytes"
+
+
+def _per_hop(given: Mapping[str, Any]) -> str:
+    """What a sliding window takes when it moves on."""
+    if given["mode"] != "sliding":
+        return ""
+    rows = f"{given['hop_rows']} row{'s' if given['hop_rows'] > 1 else ''}"
+    return f" in the first window, then {given['hop_macs']:,} for every {rows}"
 
 
 def _agreement(verification: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from tinycompile.boards import parse_size
 from tinycompile.data import parse_preprocessing
 from tinycompile.errors import UsageError
 from tinycompile.ir import Shape
-from tinycompile.schedule import RESERVED, Goal
+from tinycompile.schedule import Goal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,12 +35,15 @@ def model_options(function: F) -> F:
                          help="Requantisation; default: tflite for .tflite files, native for everything else."),
             click.option("--memory", "memory", multiple=True, metavar="REGION=SIZE",
                          help="Another size of a memory region, e.g. flash=8M or sram=2M; repeatable."),
-            click.option("--sram", metavar="SIZE", help="SRAM budget, stack included, e.g. 64K; default: all."),
-            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed"]), default="resident",
-                         show_default=True,
-                         help="Whether the whole input is held, or its rows are pushed one by one as they arrive."),
+            click.option("--sram", metavar="SIZE",
+                         help="What the firmware may take of all SRAM: arena, stack and variables; default: all."),
+            click.option("--input", "input_mode", type=click.Choice(["resident", "streamed", "sliding"]),
+                         default="resident", show_default=True,
+                         help="Whether the whole input is held, its rows are pushed one by one as they arrive, or a "
+                         "window slides over rows that are pushed without end."),
             click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
-                         help="The fastest program that fits, or the smallest."),
+                         help="The fastest program that fits with its firmware, or one that takes little SRAM even "
+                         "where there is more."),
         )
     ):  # fmt: skip
         function = option(function)
@@ -80,12 +83,9 @@ def read_size(text: str, where: str) -> int:
 
 def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
     """``Options`` from the values of ``model_options`` and further fields; UsageError for texts that make no sense."""
-    memory, ram = dict(read_sizes(texts["memory"])), None
-    if texts["sram"]:
-        if "sram" in memory:
-            raise UsageError("--sram and --memory sram=... name the same region", hint="give one of them")
-        memory["sram"] = read_size(texts["sram"], "--sram")
-        ram = memory["sram"] - RESERVED  # a board with several memories must not exceed it in all of them
+    memory = read_sizes(texts["memory"])
+    if texts["sram"] and "sram" in memory:
+        raise UsageError("--sram and --memory sram=... name the same region", hint="give one of them")
     return Options(
         input_shapes=read_shapes(texts["input_shapes"]),
         calibration=texts["calibration"],
@@ -93,7 +93,12 @@ def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
         layout=texts["layout"],
         rounding=texts["rounding"],
         memory=memory,
-        goal=Goal("sram" if texts["optimize"] == "ram" else "cycles", ram, pushed=texts["input_mode"] == "streamed"),
+        sram=read_size(texts["sram"], "--sram") if texts["sram"] else None,
+        goal=Goal(
+            "sram" if texts["optimize"] == "ram" else "cycles",
+            pushed=texts["input_mode"] == "streamed",
+            sliding=texts["input_mode"] == "sliding",
+        ),
         **more,
     )
 

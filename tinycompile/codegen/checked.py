@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycompile.codegen.names import bank_name
-from tinycompile.schedule.program import Program, View
+from tinycompile.schedule.program import Program, Stream, View
 
 TAIL = 16
 """Bytes that checked builds add behind the arena; always free."""
@@ -42,6 +42,8 @@ class Guards:
                 size = call.kernel.scratch(call.op, call.io(program.graph))
                 self._busy[step].add((call.scratch, call.scratch + size))
         for view in program.outputs:
+            touch(view, len(calls) - 1)
+        for view in _kept(program):
             touch(view, len(calls) - 1)
         if program.position is not None:
             for busy in self._busy:
@@ -86,3 +88,9 @@ class Guards:
         rows = view.slots or rows
         element = self._program.graph.tensors[view.tensor].dtype.size
         return (rows - 1) * view.pitch + columns * view.shape[-1] * element
+
+
+def _kept(program: Program) -> list[View]:
+    """Views of the rings that a sliding window keeps from one inference to the next."""
+    streams = (step for step in program.steps if isinstance(step, Stream) and step.hops)
+    return [view for step in streams for call in step.calls for view in call.inputs if view.slots]

@@ -11,6 +11,7 @@ from pathlib import Path
 from tinycompile import __version__
 from tinycompile.boards import Board, all_boards
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
+from tinycompile.deploy.needs import Needs, check_sram, needs, roomy
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
 from tinycompile.deploy.sources import Sources, write_sources
 from tinycompile.deploy.stack import StackBound, stack_bounds
@@ -20,6 +21,8 @@ from tinycompile.errors import DoesNotFit, ToolchainError
 _RESET, _FAULT = "Reset_Handler", "tc_fault_entry"
 #: What the core pushes when a fault strikes at the deepest point: 26 words with FPU state, and alignment.
 _EXCEPTION_FRAME = 112
+#: The largest alignment in the linker script: a stack of a multiple of it moves nothing else by more or less.
+_STACK_ALIGN = 16
 #: ld.lld: "in region 'flash': overflowed by 1234 bytes"; GNU ld: "region `flash' overflowed by 1234 bytes".
 _OVERFLOW = re.compile(r"region\s+[`'\"](\w+)['\"]:?\s+overflowed by (\d+) bytes")
 
@@ -31,8 +34,8 @@ class Firmware:
     Sizes are bytes, with the gaps that alignment leaves. ``flash_bytes`` is what is programmed,
     ``static_ram_bytes`` everything in RAM but the stack, all parts of the arena included; ``stack`` bounds the
     whole image from reset and ``run_stack`` the inference function; ``stack_reserved`` is what the image sets
-    aside. ``symbols`` maps function and object names to sizes. ``bin`` is the content of the flash alone: a board
-    whose vectors lie elsewhere boots from ``elf`` or ``hex``.
+    aside; ``needs`` says what RAM is used for. ``symbols`` maps function and object names to sizes. ``bin`` is the
+    content of the flash alone: a board whose vectors lie elsewhere boots from ``elf`` or ``hex``.
     """
 
     elf: Path
@@ -46,6 +49,7 @@ class Firmware:
     stack: StackBound
     run_stack: StackBound
     stack_reserved: int
+    needs: Needs
     keeps_input: bool
     symbols: Mapping[str, int] = field(repr=False, hash=False)
 
@@ -58,6 +62,7 @@ def build_firmware(
     console: Console = "uart",
     checked: bool = False,
     keep_input: bool | None = None,
+    sram: int | None = None,
     toolchain: Toolchain | None = None,
     optimize: str = "-O2",
 ) -> Firmware:
@@ -66,13 +71,14 @@ def build_firmware(
     ``console``: the serial protocol over the board's UART, or one inference from input.bin to output.bin over
     semihosting. ``checked`` defines TC_CHECKED. With ``keep_input`` the serial image has a buffer for the whole
     input, so that one load serves many inferences; None: where the RAM allows, but not for an input that is
-    streamed, whose rows are then pushed as they come in. Raises DoesNotFit with bytes and region, ToolchainError
+    streamed, whose rows are then pushed as they come in. ``sram`` bounds what the image may use of all RAM, stack
+    included. Raises DoesNotFit with bytes and region, ToolchainError
     with the compiler's output, InternalError where the stack has no bound.
     """
     compiler = toolchain or find_toolchain()
     out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tinycompile-") as folder:
-        build = _Build(compiler, board, console, Path(folder), optimize, checked)
+        build = _Build(compiler, board, console, Path(folder), optimize, checked, sram)
         model = build.compile_model(sources)
         if keep_input is not None or sources.push is not None:
             return build.link(sources, model, out_dir, keep_input=bool(keep_input))
@@ -94,6 +100,7 @@ class _Build:
     folder: Path
     optimize: str
     checked: bool
+    sram: int | None
 
     def compile_model(self, sources: Sources) -> list[Path]:
         """Write out the model's files and the board header; the objects of the model."""
@@ -102,27 +109,35 @@ class _Build:
         return self._compile(files, "model", self.optimize, builtins=True)
 
     def link(self, sources: Sources, model: Sequence[Path], out_dir: Path, *, keep_input: bool) -> Firmware:
-        """Link twice: once to learn how deep the stack gets, once with a stack of that size."""
+        """Link twice: once to learn how deep the stack gets, once with a stack of that size.
+
+        The first link has all the RAM that it can want, so that what does not fit is known to the byte.
+        """
         system = self._compile(
             board_sources(self.board, self.console), f"system{keep_input:d}",
             "-Os", f"-DTC_FIRMWARE_KEEP_INPUT={keep_input:d}", builtins=False,
         )  # fmt: skip
         elf = self.folder / "firmware.elf"
-        self._link([*system, *model], elf, stack_bytes=8)
-        bounds = stack_bounds(read_image(elf), (_RESET, _FAULT, sources.entry))
-        reserved = (bounds[_RESET].bytes + bounds[_FAULT].bytes + _EXCEPTION_FRAME + 7) & ~7
-        self._link([*system, *model], elf, stack_bytes=reserved)
+        self._link([*system, *model], elf, roomy(self.board), stack_bytes=_STACK_ALIGN)
+        image = read_image(elf)
+        bounds = stack_bounds(image, (_RESET, _FAULT, sources.entry))
+        deepest = bounds[_RESET].bytes + bounds[_FAULT].bytes + _EXCEPTION_FRAME
+        reserved = -(-deepest // _STACK_ALIGN) * _STACK_ALIGN
+        found = needs(image, self.board, linked_stack=_STACK_ALIGN, stack=reserved)
+        check_sram(found, self.board, self.sram)
+        self._link([*system, *model], elf, self.board, stack_bytes=reserved)
         image = read_image(elf)
         check_placement(image, self.board)
         keeps_input = keep_input and self.console == "uart"
-        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.entry], reserved), keeps_input)
+        return self._publish(image, elf, out_dir, (bounds[_RESET], bounds[sources.entry]), found, keeps_input)
 
     def _publish(
         self,
         image: Image,
         elf: Path,
         out_dir: Path,
-        stack: tuple[StackBound, StackBound, int],
+        stack: tuple[StackBound, StackBound],
+        found: Needs,
         keeps_input: bool,
     ) -> Firmware:
         paths = {kind: out_dir / f"firmware.{kind}" for kind in ("elf", "bin", "hex")}
@@ -136,10 +151,11 @@ class _Build:
             console=self.console,
             sizes=sizes,
             flash_bytes=sum(image.used(region) for region in self.board.memory if region not in self.board.banks),
-            static_ram_bytes=sum(image.used(region) for region in self.board.banks) - stack[2],
+            static_ram_bytes=sum(image.used(region) for region in self.board.banks) - found.stack,
             stack=stack[0],
             run_stack=stack[1],
-            stack_reserved=stack[2],
+            stack_reserved=found.stack,
+            needs=found,
             keeps_input=keeps_input,
             symbols={s.name: s.size for s in image.symbols if s.size},
         )
@@ -159,9 +175,9 @@ class _Build:
         units = [Unit(file, common, objects / f"{number}-{file.stem}.o") for number, file in enumerate(files)]
         return compile_units(self.toolchain, units, scratch=self.folder / "cache")
 
-    def _link(self, objects: Sequence[Path], elf: Path, *, stack_bytes: int) -> None:
+    def _link(self, objects: Sequence[Path], elf: Path, board: Board, *, stack_bytes: int) -> None:
         script = self.folder / "link.ld"
-        script.write_text(linker_script(self.board, stack_bytes), encoding="utf-8")
+        script.write_text(linker_script(board, stack_bytes), encoding="utf-8")
         command = (
             *self.toolchain.link_flags(self.board.isa),
             *map(str, objects),

@@ -32,10 +32,12 @@ def make_report(
     seconds: Mapping[str, float],
     *,
     board_file: str | None = None,
+    budget: int | None = None,
 ) -> dict[str, Any]:
     """Everything that was decided and measured, as JSON-ready values. Sizes are bytes, times seconds.
 
-    ``board_file`` is the path of the board's own .toml where it is not one that ships with tinycompile.
+    ``board_file`` is the path of the board's own .toml where it is not one that ships with tinycompile, ``budget``
+    what the firmware was allowed of the SRAM (None: all of it).
     """
     layers = _layers(compiled, firmware, verification)
     graph, program, cost = compiled.graph, compiled.program, verification.emulation
@@ -47,7 +49,7 @@ def make_report(
         "model": _model(model, graph),
         "board": _board(compiled.board, board_file),
         "fits": True,
-        "memory": _memory(compiled, firmware, verification),
+        "memory": _memory(compiled, firmware, verification, budget),
         "macs": sum(layer["macs"] for layer in layers),
         "instructions": cost.instructions if cost else None,
         "cycles": {"estimated": estimated, "emulated": emulated},
@@ -73,14 +75,18 @@ def make_report(
 
 def _input(compiled: Compiled) -> dict[str, Any]:
     """Whether the input is held as a whole, or its rows are pushed into a ring of the arena."""
-    facts = pushed(compiled.program)
+    facts, program, core = pushed(compiled.program), compiled.program, compiled.board.core
+    hop = facts and facts.hop
     return {
-        "mode": "resident" if facts is None else "streamed",
+        "mode": "resident" if facts is None else "sliding" if hop else "streamed",
         "push_function": compiled.sources.push,
         "rows": facts and facts.rows,
         "row_bytes": facts and facts.row_bytes,
         "ring_rows": facts and facts.slots,
         "ring_bytes": facts and facts.ring_bytes,
+        "hop_rows": hop,
+        "hop_macs": sum(c.op.features(c.io(program.graph)).macs for c in program.hop) if hop else None,
+        "hop_cycles_estimated": sum(c.cycles(program.graph, core) for c in program.hop) if hop else None,
     }
 
 
@@ -105,11 +111,13 @@ def _model(model: Path, graph: Graph) -> dict[str, Any]:
     }
 
 
-def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) -> dict[str, Any]:
+def _memory(compiled: Compiled, firmware: Firmware, verification: Verification, budget: int | None) -> dict[str, Any]:
     program, board = compiled.program, compiled.board
     cost, banks = verification.emulation, _banks(compiled, firmware, verification)
     resident = sum(compiled.graph.tensors[v.tensor].nbytes for v in program.inputs)
     flash = sum(r.size for r in board.memory if r.name == "flash")
+    sram = sum(board.region(name).size for name in {"sram", *(b["region"] for b in banks)})
+    available = sram if budget is None else min(sram, budget)
     return {
         "arena_bytes": program.arena_bytes,
         "arena_declared": banks[-1]["start"] + banks[-1]["declared"],
@@ -124,7 +132,10 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification) 
         "stack_used": cost.stack_bytes if cost else None,
         "static_ram_bytes": firmware.static_ram_bytes,
         "sram_bytes": firmware.static_ram_bytes + firmware.stack_reserved,
-        "sram_available": sum(board.region(name).size for name in {"sram", *(b["region"] for b in banks)}),
+        "sram_available": available,
+        "sram_free": available - firmware.needs.total,
+        "variables_bytes": firmware.needs.variables,
+        "input_copy_bytes": firmware.needs.input_copy,
         "keeps_input": firmware.keeps_input,
         "flash_bytes": firmware.flash_bytes,
         "flash_available": flash,

@@ -1,4 +1,4 @@
-"""Choose order, patches, kernels and addresses: from a graph to a program."""
+"""Choose order, stages, kernels and addresses: from a graph to a program."""
 
 from tinycompile.schedule.program import Bank, Call, Program, Span, Stream, View
 from tinycompile.schedule.search import RESERVED, Goal, schedule

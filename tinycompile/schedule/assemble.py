@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from tinycompile.ir import Graph, Op, Tensor, Window
 from tinycompile.schedule.liveness import POSITION, Kernels, pushed_run, roots, scratch_name
@@ -79,7 +80,9 @@ class _Frame:
         rows = run.rows
         if rows is not None:
             events = tuple(self.event(run, rows, *call) for call in rows.calls)
-            return Stream(events, rows.grid, rows.step)
+            first, *more = rows.windows or (len(events),)
+            hops = tuple(events[a:b] for a, b in pairwise((first, *more)))
+            return Stream(events[:first], rows.grid, rows.step, hops)
         (op,) = run.ops
         inputs = tuple(self.view(t.name) for t in self.graph.io(op).activations)
         return Call(op, self.kernels[op.name], inputs, self.view(op.output), self.scratch(op, run))
@@ -88,7 +91,7 @@ class _Frame:
         """All rows of a pushed input, in its ring."""
         assert run.rows is not None and run.rows.arrives is not None
         (cell,) = run.rows.cells
-        ring = self.rows(run, cell, run.rows.arrives, cell.held[run.rows.arrives])
+        ring = self.rows(run, cell, run.rows.arrives, Window.whole(self.graph.tensors[run.rows.arrives].hw))
         return replace(ring, tensor=name)
 
     def event(self, run: Run, rows: Rows, number: int, index: int, call: int) -> Call | Arrival:
@@ -96,7 +99,10 @@ class _Frame:
         cell = rows.cells[number]
         part = cell.parts[index]
         op = part.cuts[call].op
-        output = self.rows(run, cell, part.op.output, part.outs[call])
+        out = part.outs[call]
+        if rows.windows and part.op.output == run.output:
+            out = replace(out, top=0)  # each window's row takes the place of the last one's
+        output = self.rows(run, cell, part.op.output, out)
         if isinstance(op, Arrive):
             return Arrival(output)
         inputs = tuple(self.rows(run, cell, name, window) for name, window in part.reads[call])

@@ -141,6 +141,9 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
     if pushed is not None:
         yield Use(POSITION, 4, -1)
         yield Use(POSITION, 4, step)
+    if pushed is not None and pushed.rows is not None and pushed.rows.windows:
+        for name, size in pushed.rows.ring_bytes.items():  # the next window goes on where this one ends
+            yield Use(pushed.buffer(name), size, step)
 
 
 def _inner_uses(graph: Graph, run: Run, kernels: Kernels, step: int) -> Iterator[Use]:
@@ -207,8 +210,8 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
 
 
 def in_place(graph: Graph, run: Run, kernels: Kernels) -> Run:
-    """The run with rings in which ops work in place where that saves bytes."""
-    if run.rows is None or run.rows.step != 1:
+    """The run with rings in which ops work in place where that saves bytes; those of a sliding window stay apart."""
+    if run.rows is None or run.rows.step != 1 or run.rows.windows:
         return run
     best = rings_in_place(graph, run, run.rows, kernels).best()
     return run if best is run.rows else replace(run, rows=best)

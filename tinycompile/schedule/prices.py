@@ -131,4 +131,8 @@ def _told_of_rows(kernels: Sequence[Kernel], op: Op, rows: Rows) -> list[Kernel]
     needed = {"out_pitch", *(f"in{i}_pitch" for i, _ in images)}
     for i, tensor in images:
         needed |= {f"in{i}_turn", f"in{i}_ring"} if rows.wraps(op, tensor.name) else set()
-    return [kernel for kernel in kernels if needed <= set(kernel.arguments)]
+    told = [kernel for kernel in kernels if needed <= set(kernel.arguments)]
+    if not rows.windows:
+        return told
+    places = {"out_top", *(f"in{i}_top" for i, _ in images)}  # count through all windows, which no kernel understands
+    return [kernel for kernel in told if not places & set(kernel.arguments)]

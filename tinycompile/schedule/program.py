@@ -109,14 +109,18 @@ class Stream:
     """A stage: calls in order, each of which makes some rows; it only compresses calls.
 
     Calls of one op differ in their windows, of which there are few kinds. Where the input is pushed, the
-    arrivals of its rows stand between the calls.
+    arrivals of its rows stand between the calls. Where a window slides over it, ``hops`` follow for ever.
     """
 
     events: tuple[Call | Arrival, ...]
+    """What one inference takes: of a sliding window, the first."""
     grid: Pair = (1, 1)
     """Cells that the output is made in, one after the other."""
     step: int = 1
     """Rows that a call makes, at most; 0: all of a cell, so that the ops run one after the other."""
+    hops: tuple[tuple[Call | Arrival, ...], ...] = ()
+    """What each further window takes, in turn, and then from the first of them again. After each, and after
+    ``events``, the later steps of the program run. Empty where the next inference begins with ``events``."""
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -140,7 +144,8 @@ class Stream:
         rows, columns = self.grid
         cells = "" if self.grid == (1, 1) else f" in {rows}x{columns} cells"
         pace = f"{self.step or 'all'} row{'' if self.step == 1 else 's'} a call"
-        return f"stream of {len(self.calls)} calls{cells}, {pace}, the first of each op:"
+        more = f" and {len(self.hops)} hops of {len(self.hops[0])} calls and arrivals" if self.hops else ""
+        return f"stream of {len(self.calls)} calls{more}{cells}, {pace}, the first of each op:"
 
 
 @dataclass(frozen=True)
@@ -235,11 +240,23 @@ class Program:
         return tuple(sorted((s for s in self.spans if s.start <= step < s.stop), key=lambda s: s.offset))
 
     def unrolled(self) -> Iterator[Call]:
-        """All calls, streams written out."""
+        """All calls of one inference, streams written out."""
         return (event for event in self.events() if isinstance(event, Call))
 
+    @property
+    def hop(self) -> tuple[Call, ...]:
+        """All calls of a window behind the first one, where a window slides over the input; else none.
+
+        All hops have the same calls, in other slots of the rings.
+        """
+        first, *rest = self.steps or ((),)
+        if not isinstance(first, Stream) or not first.hops:
+            return ()
+        later = [call for step in rest for call in (step.calls if isinstance(step, Stream) else (step,))]
+        return (*(event for event in first.hops[0] if isinstance(event, Call)), *later)
+
     def events(self) -> Iterator[Call | Arrival]:
-        """All calls, streams written out, and the arrivals of a pushed input between them."""
+        """The same, and the arrivals of a pushed input between them."""
         for step in self.steps:
             yield from step.events if isinstance(step, Stream) else (step,)
 

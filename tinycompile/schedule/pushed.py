@@ -19,6 +19,8 @@ class Pushed:
     dtype: DType
     position: int
     """Byte offset of the int32 that says which event of the stream is next."""
+    hop: int | None = None
+    """Where a window slides over the rows: how many it moves on by. None: each input is another one."""
 
     @property
     def rows(self) -> int:
@@ -58,7 +60,8 @@ def pushed(program: Program) -> Pushed | None:
     if not isinstance(first, Stream) or not isinstance(first.events[0], Arrival):
         raise InternalError(f"{program.graph.name}: a pushed input must begin the program")
     (view,) = program.inputs
-    return Pushed(view, program.graph.tensors[view.tensor].dtype, program.position)
+    hop = sum(isinstance(event, Arrival) for event in first.hops[0]) if first.hops else None
+    return Pushed(view, program.graph.tensors[view.tensor].dtype, program.position, hop)
 
 
 def arriving(graph: Graph) -> str:

@@ -41,6 +41,9 @@ class Rows:
     """Rows that a call makes; 0: all of a cell."""
     ends: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where the ops run one after the other (``step`` 0): for each buffer the first and the last op that uses it."""
+    windows: tuple[int, ...] = ()
+    """Where a window slides over a pushed input: how many calls end the first window, the second, and so on up to
+    the one behind which the calls repeat, from the second on. The output is a row of the last op for each."""
 
     @property
     def orders(self) -> list[Order]:
@@ -65,12 +68,15 @@ class Rows:
         return self.of[op.name][0].folds
 
     def kinds(self, op: Op) -> tuple[Kind, ...]:
-        """The different kinds of calls of an op."""
+        """The different kinds of calls of an op; where a window slides, its calls in a hop, which are of one kind."""
         found: dict[object, Kind] = {}
         for part in self.of[op.name]:
             for key, kind in part.kinds.items():
                 known = found.get(key)
                 found[key] = replace(known, count=known.count + kind.count) if known else kind
+        if self.windows:
+            (kind,), hop = found.values(), self.calls[self.windows[0] : self.windows[1]]
+            return (replace(kind, count=sum(self.cells[0].parts[i].op is op for _, i, _ in hop)),)
         return tuple(found.values())
 
     def wraps(self, op: Op, name: str) -> bool:

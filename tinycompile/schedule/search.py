@@ -7,7 +7,7 @@ the lower bound of their placement, and only those that can still win are placed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,10 +22,11 @@ from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
 from tinycompile.schedule.segments import Path
+from tinycompile.schedule.sliding import slid
 from tinycompile.schedule.stages import Plan, planned, whole
 
-RESERVED = 4096
-"""Bytes of RAM kept from the arena: for the stack and the firmware's own variables."""
+RESERVED = 2048
+"""Bytes of RAM kept for the stack and the firmware's own variables where nothing better is known; a build knows."""
 CYCLES_OF_RAM = 0.5
 """Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
 LONGEST = (4, 8, 16, 32, None)
@@ -36,15 +37,21 @@ LONGEST = (4, 8, 16, 32, None)
 class Goal:
     """What a schedule is to be best at: the fewest ``cycles`` that fit, or the least ``sram``.
 
-    The least ``sram`` is not sought at any price: see ``CYCLES_OF_RAM``.
+    ``cycles`` (``--optimize latency``, the default) takes the fewest predicted cycles of all that fits, however much
+    memory that is. ``sram`` (``--optimize ram``) takes few bytes even where more are there, but not at any price: see
+    ``CYCLES_OF_RAM``.
 
-    ``ram`` is what the arena may take, in bytes (None: what the board's banks have, less ``RESERVED``). ``pushed``: the
-    rows of the input arrive one by one, and no frame is held. A ``plan`` is used as given, instead of a search.
+    ``ram`` is what the arena may take, in bytes, over all banks (None: all they have, less ``reserved`` bytes of the
+    main one). ``build`` sets both to what the firmware really leaves (``api/fit.py``). ``pushed``: the rows of the
+    input arrive one by one, and no frame is held; ``sliding``: they arrive without end, and whenever a window has
+    moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
+    reserved: int = RESERVED
     pushed: bool = False
+    sliding: bool = False
     plan: Plan | None = None
 
 
@@ -59,13 +66,13 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    memory, prices = Memory.of(board, RESERVED, goal.ram), Prices(graph, board)
+    memory, prices = Memory.of(board, goal.reserved, goal.ram), Prices(graph, board)
     search = _searched(graph, prices, goal, memory)
     if search.best is None and len(memory.rooms) > 1:  # what fits all banks together may not fit into each
         retry = _searched(graph, prices, goal, memory.largest)
         search = retry if retry.best is not None else search
     if search.best is None:
-        raise _does_not_fit(graph, search, board)
+        raise _does_not_fit(graph, search, board, goal.reserved)
     program = search.best.program(search.memory, compact=goal.least == "sram")
     return replace(program, floor=min(search.floor, program.arena_bytes))
 
@@ -73,7 +80,9 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
 def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Search:
     """The search for the best program that fits ``memory``; errors as for ``schedule``."""
     search = _Search(goal.least, memory)
-    if goal.plan is not None:
+    if goal.sliding:
+        search.consider(_sliding(graph, prices))
+    elif goal.plan is not None:
         search.consider(_forced(graph, prices, goal.plan))
     else:
         candidates = Candidates(graph, prices, goal)
@@ -88,14 +97,21 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
     """Programs of which none takes both less memory and fewer predicted cycles than another, the fastest first.
 
-    Of ``goal`` only ``pushed`` counts. Errors as for ``schedule``, but nothing has to fit.
+    Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
+    for ``schedule``, but nothing has to fit.
     """
-    goal = goal or Goal()
+    goal, prices = goal or Goal(), Prices(graph, board)
     found: list[Candidate] = []
-    for one in Candidates(graph, Prices(graph, board), goal).all():
+    every = _sliding(graph, prices) if goal.sliding else Candidates(graph, prices, goal).all()
+    for one in sorted(every, key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
             found.append(one)
     return tuple(one.program() for one in found)
+
+
+def layer_by_layer(graph: Graph, board: Board) -> Program:
+    """The program without any stages, on a resident input, however much memory it takes. Errors as for ``schedule``."""
+    return variants(graph, whole(graph), Prices(graph, board))[0].program()
 
 
 class Candidates:
@@ -117,12 +133,11 @@ class Candidates:
                 return
         yield from self._streamed(memory.size)
 
-    def all(self) -> Iterator[Candidate]:
-        """All trade-offs, the fastest first."""
+    def all(self) -> Sequence[Candidate]:
+        """All trade-offs, the fastest first, of equally fast ones the smallest."""
         layers = self.paths.best(_NO_LIMIT)
-        if layers is not None:
-            yield self._candidate(layers)
-        yield from self._streamed(_NO_LIMIT)
+        found = [self._candidate(layers)] if layers is not None else []
+        return sorted((*found, *self._streamed(_NO_LIMIT)), key=lambda c: (c.cycles, c.placement.height))
 
     def _streamed(self, most: int) -> Iterator[Candidate]:
         enough = most
@@ -208,12 +223,22 @@ def _forced(graph: Graph, prices: Prices, plan: Plan) -> list[Candidate]:
     return found
 
 
-def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
+def _sliding(graph: Graph, prices: Prices) -> list[Candidate]:
+    """The candidates with a sliding window, the fastest hops first; UsageError where there are none."""
+    found = [one for runs in slid(graph) for one in variants(graph, runs, prices)]
+    if not found:
+        raise UsageError(
+            f"no kernels compute the rows of {graph.name} one by one", hint="build it with another input mode"
+        )
+    return sorted(found, key=lambda one: (one.cycles, one.bound))
+
+
+def _does_not_fit(graph: Graph, search: _Search, board: Board, reserved: int) -> DoesNotFit:
     """The error that carries the nearest miss."""
     nearest = min(search.missed, key=lambda c: c.bound)
     needed = nearest.placement.height
     constants = sum(t.nbytes for t in graph.tensors.values() if t.data is not None)
-    others = [b.name for b in all_boards() if b.ram.size - RESERVED >= needed and b.flash.size > constants]
+    others = [b.name for b in all_boards() if b.ram.size - reserved >= needed and b.flash.size > constants]
     tried = "a smaller input or fewer channels"
     if nearest.stages:
         largest = max(nearest.stages, key=lambda run: sum(run.rows.ring_bytes.values()) if run.rows else 0)
@@ -222,18 +247,18 @@ def _does_not_fit(graph: Graph, search: _Search, board: Board) -> DoesNotFit:
         )
     if len(search.memory.rooms) > 1:
         tried += f"; no tensor may lie in two banks ({search.memory})"
-    boards = f"; or a board with {needed + RESERVED:,} bytes of SRAM: {', '.join(others)}" if others else ""
+    boards = f"; or a board with {needed + reserved:,} bytes of SRAM: {', '.join(others)}" if others else ""
     return DoesNotFit(
         f"{graph.name} does not fit {board.name}",
         memory="SRAM",
         needed=needed,
         available=search.available,
-        peak=_peak(search.missed[0].program()),
+        peak=peak(search.missed[0].program()),
         hint=tried + boards,
     )
 
 
-def _peak(program: Program) -> str:
+def peak(program: Program) -> str:
     """The step with most bytes in use, in words: ``conv_2: input 96x96x16 (147,456 bytes), output ...``."""
     if not program.flat:
         return "the outputs, which are inputs under other names"

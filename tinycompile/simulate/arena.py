@@ -5,14 +5,17 @@ A wrong lifetime, overlap or window shows here before any C exists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain, cycle, islice
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from tinycompile.errors import InternalError
 from tinycompile.ir import Array, DType, Graph, Op
-from tinycompile.schedule.program import Arrival, Call, Program, View
+from tinycompile.schedule.program import Arrival, Call, Program, Stream, View
+from tinycompile.schedule.pushed import pushed
 from tinycompile.simulate.reference import checked_inputs
 
 
@@ -21,17 +24,46 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
     Raises UsageError as ``reference`` does.
     """
-    graph = program.graph
-    memory = np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
+    graph, memory = program.graph, _noise(program)
     given = checked_inputs(graph, inputs)
     if program.position is None:
         for view, array in zip(program.inputs, given.values(), strict=True):
             window(memory, view, graph.tensors[view.tensor].dtype)[...] = array
-    pushed = iter(pushed_rows(program, given))
+    _run(memory, graph, program.events(), iter(pushed_rows(program, given)))
+    return _outputs(memory, program)
+
+
+def slide(program: Program, rows: Array) -> Iterator[dict[str, Array]]:
+    """The outputs for all windows of an input over which one slides (``Goal.sliding``).
+
+    ``rows`` are as many rows of the input as there are, uint8[rows, bytes of a row]; what is missing from a last window
+    is not waited for. Raises InternalError where the program has no such input.
+    """
+    stage, facts = program.steps[0], pushed(program)
+    if facts is None or facts.hop is None or not isinstance(stage, Stream):
+        raise InternalError(f"{program.graph.name}: no window slides over its input")
+    memory, arriving = _noise(program), iter(rows)
+    tail = [call for step in program.steps[1:] for call in (step.events if isinstance(step, Stream) else (step,))]
+    windows = (len(rows) - facts.rows) // facts.hop + 1
+    for events in islice(chain((stage.events,), cycle(stage.hops)), max(windows, 0)):
+        _run(memory, program.graph, (*events, *tail), arriving)
+        yield _outputs(memory, program)
+
+
+def _noise(program: Program) -> Array:
+    return np.random.default_rng(0).integers(0, 256, program.arena_bytes, dtype=np.uint8)
+
+
+def _outputs(memory: Array, program: Program) -> dict[str, Array]:
+    return {v.tensor: window(memory, v, program.graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
+
+
+def _run(memory: Array, graph: Graph, events: Iterable[Call | Arrival], arriving: Iterator[Array]) -> None:
+    """Calls in order, and between them the rows that arrive."""
     whole = {op.name: op for op in graph.ops}
-    for call in program.events():
+    for call in events:
         if isinstance(call, Arrival):
-            memory[call.view.offset : call.view.offset + call.view.pitch] = next(pushed)
+            memory[call.view.offset : call.view.offset + call.view.pitch] = next(arriving)
             continue
         io = call.io(graph)
         views = iter(call.inputs)
@@ -44,7 +76,6 @@ def arena(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
             size = call.kernel.scratch(call.op, io)
             memory[call.scratch : call.scratch + size] ^= 0xFF
         window(memory, call.output, io.out.dtype)[...] = result
-    return {v.tensor: window(memory, v, graph.tensors[v.tensor].dtype).copy() for v in program.outputs}
 
 
 def pushed_rows(program: Program, inputs: Mapping[str, Array]) -> list[Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ class PushedHost:
         self._program, facts = program, pushed(program)
         if facts is None:
             raise InternalError(f"{program.graph.name}: the input is resident")
-        self.rows, self.row_bytes = facts.rows, facts.row_bytes
+        self.rows, self.row_bytes, self.hop = facts.rows, facts.row_bytes, facts.hop
         loaded = ctypes.CDLL(str(library))
         self._start, self._next_row, self._push = (getattr(loaded, f"{name}_{f}") for f in FUNCTIONS)
         pointers = [ctypes.c_void_p] * len(program.banks)
@@ -103,6 +103,27 @@ class PushedHost:
         Arrays as for ``reference``. InternalError where a status is not that of rows which are missing, or not.
         """
         left = np.concatenate([row[None] for row in pushed_rows(self._program, checked_inputs(self.graph, inputs))])
+        if self.hop is not None:
+            self.start()
+        self._push_all(left, chunks)
+        return self.outputs()
+
+    def slide(self, rows: Array, chunks: Iterable[int]) -> Iterator[dict[str, Array]]:
+        """The outputs for all windows of ``rows`` (see ``simulate.slide``), pushed in chunks as for ``infer``.
+
+        Chunks are cut at the ends of windows. InternalError where no window slides.
+        """
+        if self.hop is None:
+            raise InternalError(f"{self.graph.name}: no window slides over its input")
+        self.start()
+        missing, chunks = self.rows, iter(chunks)
+        while len(rows) >= missing:
+            self._push_all(rows[:missing], chunks)
+            yield self.outputs()
+            rows, missing = rows[missing:], self.hop
+
+    def _push_all(self, left: Array, chunks: Iterable[int]) -> None:
+        """Rows to the end of a window."""
         for count in chunks:
             status = self.push(left[:count]) if count else self.push_in_place(left[0])
             left = left[max(count, 1) :]
@@ -110,7 +131,6 @@ class PushedHost:
                 raise _failed(status)
             if not len(left):
                 break
-        return self.outputs()
 
     @property
     def graph(self) -> Graph:

@@ -1,0 +1,221 @@
+"""The best program that fits together with the stack and the variables of its own firmware.
+
+How much those take is known exactly once an image is linked. So the first plan keeps only what every firmware
+needs, and in most builds it is also the last. Where there is no room for what its image needs, the next best program
+is tried, with a smaller arena; after a few of them, or with several banks, one that leaves what the last one
+needed. If that image needs less than was kept for it, a faster program may fit into what is left, and is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from tinycompile.api.compile import Compiled
+from tinycompile.api.estimate import constants, estimate
+from tinycompile.boards import Board, all_boards
+from tinycompile.deploy import Console, Firmware
+from tinycompile.errors import DoesNotFit, UsageError
+from tinycompile.ir import Graph
+from tinycompile.schedule import Goal, Program
+from tinycompile.schedule.candidate import Candidate
+from tinycompile.schedule.nearest import fits_on, leanest
+from tinycompile.schedule.search import peak
+
+LEAST: Mapping[Console, int] = {"uart": 768, "semihosting": 128}
+"""Bytes that stack and variables of any firmware need at least."""
+STEPS = 4
+"""Programs that are built, one after the other, before one is planned with all that the last one needed."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A program, its C, and what was built from it."""
+
+    compiled: Compiled
+    firmware: Firmware
+    host: Path
+
+
+class Work(Protocol):
+    """Plans programs of one graph for one board, and builds them. Both raise DoesNotFit."""
+
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def board(self) -> Board: ...
+    def plan(self, goal: Goal, program: Program | None = None) -> Compiled: ...
+    def build(self, compiled: Compiled, *, keep_input: bool | None) -> Images: ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is asked for: a goal, the bytes that all of the firmware may take (None: all), and what it has."""
+
+    goal: Goal
+    sram: int | None
+    console: Console
+    keep_input: bool | None
+
+    def least(self, graph: Graph) -> int:
+        """Bytes that a firmware needs at least besides its arena."""
+        copied = self.keep_input is True and self.console == "uart"
+        inputs = sum(graph.tensors[name].nbytes for name in graph.inputs)
+        return LEAST[self.console] + (inputs if copied else 0)
+
+    def arena(self, board: Board, kept: int) -> int:
+        """Bytes for the arena in all banks, if ``kept`` bytes are kept."""
+        bounds = [sum(region.size for region in board.banks), self.sram]
+        left = min(bound for bound in bounds if bound is not None) - kept
+        return max(left if self.goal.ram is None else min(left, self.goal.ram), 0)
+
+    def besides(self, program: Program, parts: Mapping[str, int]) -> int:
+        """Bytes to keep for an image like that: all that is no arena, and an optional copy of the input left out."""
+        optional = parts.get("copy of the input", 0) if self.keep_input is None else 0
+        gaps = 16 * (len(program.banks) - 1)
+        return sum(parts.values()) + gaps - program.arena_bytes - optional
+
+
+def fit(work: Work, limits: Limits) -> Images:
+    """The best program under the goal that fits with its own firmware, built.
+
+    Raises DoesNotFit, with the needs of the leanest program of all and what would help, where there is none.
+    """
+    try:
+        return _fitting(work, limits)
+    except DoesNotFit as error:
+        if error.memory != "SRAM" or limits.goal.plan is not None:
+            raise
+        return _leanest(work, limits)
+
+
+def _fitting(work: Work, limits: Limits) -> Images:
+    """The best program that the search finds. Raises DoesNotFit for the "SRAM" where it finds none."""
+    kept, most = limits.least(work.graph), limits.arena(work.board, 0)
+    steps = STEPS if len(work.board.banks) == 1 else 1
+    while True:
+        steps -= 1
+        compiled = _plan(work, limits, kept, most)
+        try:
+            images = work.build(compiled, keep_input=limits.keep_input)
+        except DoesNotFit as error:
+            more = limits.besides(compiled.program, error.parts) if error.parts else 0
+            if more <= kept:
+                raise
+            if steps > 0:
+                most = compiled.program.arena_bytes - 1
+            else:
+                kept = more
+        else:
+            return _faster(work, limits, images, kept)
+
+
+def _plan(work: Work, limits: Limits, kept: int, most: int) -> Compiled:
+    """The best program whose arena takes no more than ``most`` bytes and leaves ``kept``."""
+    ram = min(limits.arena(work.board, kept), most)
+    return work.plan(replace(limits.goal, ram=max(ram, 0), reserved=kept))
+
+
+def _faster(work: Work, limits: Limits, best: Images, kept: int) -> Images:
+    """The best program, if ``best`` fits but needs less than the ``kept`` bytes that it was planned with."""
+    while (less := _needed_by(best, limits)) < kept:
+        compiled = _plan(work, limits, less, limits.arena(work.board, 0))
+        if compiled.program == best.compiled.program:
+            return best
+        try:
+            best, kept = work.build(compiled, keep_input=limits.keep_input), less
+        except DoesNotFit:
+            return work.build(best.compiled, keep_input=limits.keep_input)  # its files are overwritten
+    return best
+
+
+def _needed_by(images: Images, limits: Limits) -> int:
+    return limits.besides(images.compiled.program, images.firmware.needs.parts)
+
+
+@dataclass(frozen=True)
+class _Miss:
+    """A program that does not fit, and what its image would need."""
+
+    candidate: Candidate
+    program: Program
+    parts: Mapping[str, int]
+    error: DoesNotFit | None = None
+
+    @property
+    def total(self) -> int:
+        """Bytes of SRAM in all."""
+        return sum(self.parts.values())
+
+
+def _leanest(work: Work, limits: Limits) -> Images:
+    """The program with the least memory, if that fits after all. Raises DoesNotFit with what it needs."""
+    found = [_attempted(work, limits, candidate) for candidate in leanest(work.graph, work.board, limits.goal)]
+    fitting = [one for one in found if isinstance(one, Images)]
+    if not fitting:
+        misses = [one for one in found if isinstance(one, _Miss)]
+        raise _explained(work, limits, min(misses, key=lambda one: one.total))
+    best = min(fitting, key=lambda one: estimate(one.compiled.program, work.board).cycles)
+    return work.build(best.compiled, keep_input=limits.keep_input)
+
+
+def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Miss:
+    """A candidate, built."""
+    compiled = work.plan(limits.goal, candidate.program())
+    program = compiled.program
+    try:
+        images = work.build(compiled, keep_input=limits.keep_input)
+    except DoesNotFit as error:
+        if not error.parts:
+            raise
+        return _Miss(candidate, program, error.parts, error)
+    parts = images.firmware.needs.parts
+    fits = program.arena_bytes <= limits.arena(work.board, limits.besides(program, parts))
+    return images if fits else _Miss(candidate, program, parts)
+
+
+def _explained(work: Work, limits: Limits, miss: _Miss) -> DoesNotFit:
+    """The error that says what the nearest miss needs, to the byte, and what would do."""
+    kept = limits.besides(miss.program, miss.parts)
+    needed, available = miss.total, limits.arena(work.board, kept) + kept
+    if needed <= available and miss.error is not None:  # in all banks together, but not in one
+        needed, available = miss.error.needed, miss.error.available
+    return DoesNotFit(
+        f"{work.graph.name} does not fit {work.board.name}",
+        memory="SRAM",
+        needed=needed,
+        available=available,
+        peak=peak(miss.program),
+        parts=miss.parts,
+        hint="; or ".join([*_other_ways(work, limits, miss.total), *_other_boards(limits, miss, kept)]),
+    )
+
+
+def _other_ways(work: Work, limits: Limits, total: int) -> list[str]:
+    """What fits this board, built to be sure, and what always helps."""
+    found = []
+    ways = {}
+    if not limits.goal.pushed and not limits.goal.sliding:
+        ways["--input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
+    if limits.keep_input:
+        ways["--no-keep-input"] = replace(limits, keep_input=False)
+    for option, other in ways.items():
+        try:
+            images = _fitting(work, other)
+        except (DoesNotFit, UsageError):
+            continue
+        found.append(f"build with {option}, which needs {images.firmware.needs.total:,} bytes")
+    if limits.sram is not None and total <= sum(region.size for region in work.board.banks):
+        found.append(f"a budget (--sram) of {total:,} bytes")
+    return [*found, "a smaller input or fewer channels"]
+
+
+def _other_boards(limits: Limits, miss: _Miss, kept: int) -> list[str]:
+    """Boards that hold the nearest miss with its firmware, where no budget is what is in the way."""
+    if limits.sram is not None or limits.goal.ram is not None:
+        return []
+    flash = sum(constants(miss.program).values())
+    names = [b.name for b in all_boards() if b.flash.size > flash and fits_on(miss.candidate, b, kept)]
+    return [f"another board: {', '.join(names)}"] if names else []

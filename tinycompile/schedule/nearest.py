@@ -1,0 +1,36 @@
+"""The programs that take the least memory of all, for a model that fits in no way, and where they would fit."""
+
+from __future__ import annotations
+
+from tinycompile.boards import Board
+from tinycompile.ir import Graph
+from tinycompile.schedule.banks import Memory
+from tinycompile.schedule.candidate import Candidate
+from tinycompile.schedule.prices import Prices
+from tinycompile.schedule.search import Candidates, Goal
+
+SLACK = 512
+"""Bytes by which an arena may be larger than the smallest: the stack of its kernels may be smaller by more."""
+MOST = 3
+
+
+def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
+    """The candidates with the smallest arenas on the whole front of bytes and cycles, the smallest first.
+
+    At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only ``pushed`` counts.
+    Raises as ``schedule`` does, but nothing has to fit.
+    """
+    ordered = sorted(Candidates(graph, Prices(graph, board), goal).all(), key=lambda one: one.bound)
+    placed: list[Candidate] = []
+    for one in ordered:
+        if placed and one.bound >= min(c.placement.height for c in placed) + SLACK:
+            break
+        placed.append(one)
+    placed.sort(key=lambda one: one.placement.height)
+    return tuple(one for one in placed if one.placement.height < placed[0].placement.height + SLACK)[:MOST]
+
+
+def fits_on(candidate: Candidate, board: Board, reserved: int) -> bool:
+    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides."""
+    runs = all(kernel.isa <= board.features for kernel in candidate.kernels.values())
+    return runs and candidate.layout(Memory.of(board, reserved), compact=True) is not None
