@@ -17,8 +17,8 @@ from tests.schedule import toys
 from tests.schedule.networks import Network, mobile
 from tests.schedule.wild import wild
 from tinycompile.codegen import render
-from tinycompile.errors import UsageError
-from tinycompile.ir import DType, Graph
+from tinycompile.errors import DoesNotFit, UsageError
+from tinycompile.ir import DType, Graph, verify
 from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
 from tinycompile.schedule.program import Arrival, View
 from tinycompile.schedule.pushed import Pushed, pushed
@@ -166,6 +166,15 @@ def test_a_write_outside_is_noticed_with_the_next_row(programs: list[tuple[Netwo
     subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(library), *files], check=True)
     host = PushedHost(library, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
     assert host.push_in_place(np.zeros(host.row_bytes, np.uint8)) == 2
+
+
+def test_what_is_pushed_and_fits_nowhere_says_so() -> None:
+    """Its streams are all too large to be looked at, but there are some."""
+    net = Network((1, 8, 8, 4))
+    graph = verify(Graph("wide", ("image",), (net.conv("image", 16, 3),), tuple(net.ops), net.tensors))
+    with pytest.raises(DoesNotFit) as caught:
+        schedule(graph, LARGE, Goal(ram=1000, pushed=True))
+    assert caught.value.needed > 1024
 
 
 def test_rows_of_wide_elements_are_counted_in_elements() -> None:

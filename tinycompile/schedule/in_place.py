@@ -68,6 +68,10 @@ class InPlace:
     def best(self) -> Rows:
         """The stage that takes the fewest bytes together with its inputs, of all that are tried; as it was, where none
         takes fewer."""
+        return min(self.ways(), key=self._height)
+
+    def ways(self) -> Sequence[Rows]:
+        """The stage as it was, and in all ways that are tried."""
         found = [self.rows]
         seen: set[frozenset[tuple[str, str]]] = set()
         for threshold in self._thresholds() if self.edges else ():
@@ -76,7 +80,7 @@ class InPlace:
             if key not in seen:
                 seen.add(key)
                 found.append(self._with(rings, leaders))
-        return min(found, key=self._height)
+        return found
 
     def _height(self, rows: Rows) -> tuple[int, int]:
         """Bytes of rings, output and inputs, each ring as far below the inputs as its lag says, largest lag first;

@@ -213,9 +213,13 @@ def in_place(graph: Graph, run: Run, kernels: Kernels) -> Run:
     """The run with rings in which ops work in place where that saves bytes; those of a sliding window stay apart."""
     if run.rows is None or run.rows.step != 1 or run.rows.windows:
         return run
-    lags = {op.name: _row_lag(run.rows, op, kernels[op.name]) for op in run.ops}
-    best = InPlace(graph, run.rows, kernels, lags).best()
+    best = rings_in_place(graph, run, run.rows, kernels).best()
     return run if best is run.rows else replace(run, rows=best)
+
+
+def rings_in_place(graph: Graph, run: Run, rows: Rows, kernels: Kernels) -> InPlace:
+    """The ways to put outputs in place in the ``rows`` of a run."""
+    return InPlace(graph, rows, kernels, {op.name: _row_lag(rows, op, kernels[op.name]) for op in run.ops})
 
 
 def _row_lag(rows: Rows, op: Op, kernel: Kernel) -> dict[str, int]:

@@ -97,13 +97,25 @@ class Paths:
     def best(self, limit: int) -> Path | None:
         """The segments, none above ``limit`` bytes, with the fewest cycles from end to end. Where ops can work in place
         in those that take most, and less is taken so, they do."""
-        while (path := self._shortest(limit)) is not None:
+        while (path := self._shortest(limit) or self._within(limit)) is not None:
             for segment in path.segments:
                 segment.prove()
             largest = [segment for segment in path.segments if segment.bytes == path.bytes]
             if path.bytes <= limit and not any(map(self._in_place, largest)):
                 return path
         return None
+
+    def _within(self, limit: int) -> Path | None:
+        """A path within ``limit`` bytes that only ops in place make possible; None where there is none."""
+        while True:
+            lean = self._leanest(_hope)
+            above = [segment for segment in lean if segment.bytes > limit]
+            if not lean or max(map(_hope, lean)) > limit:
+                return None
+            if not above:
+                return Path(lean)
+            for segment in above:
+                self._in_place(segment)
 
     def _shortest(self, limit: int) -> Path | None:
         best: dict[int, tuple[int, int, Segment | None]] = {0: (0, 0, None)}
@@ -235,6 +247,11 @@ class Paths:
             graph, inputs=tuple(sorted(self.crossing[start])), outputs=tuple(sorted(self.crossing[stop])),
             ops=(*before, *graph.ops[start:stop]),
         )  # fmt: skip
+
+
+def _hope(segment: Segment) -> int:
+    """The fewest bytes that a segment takes, or might take if ops worked in place."""
+    return segment.floor if not segment.squeezed and any(run.rows for run in segment.runs) else segment.bytes
 
 
 def _rows(runs: Sequence[Run] | None) -> list[Rows]:

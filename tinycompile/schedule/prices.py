@@ -71,11 +71,11 @@ class Prices:
         for run in runs:
             for op in run.ops:
                 if not op.alias:
-                    here = [self._price(run, op, kernel) for kernel in self._fitting(run, op)]
+                    here = [self._price(run, op, kernel) for kernel in self.fitting(run, op)]
                     found[op.name] = _both(found[op.name], here) if op.name in found else here
         return found
 
-    def _fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
+    def fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
         kernels = self.kernels[op.name]
         if run.rows is None:
             return kernels

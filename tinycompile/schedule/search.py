@@ -149,14 +149,21 @@ class Candidates:
             self.paths.explore(enough, longest)
             enough = self.paths.least(enough)
         self.paths.tile()
-        found = list(self.paths.front(most))
-        if not found:
+        found = list(self.paths.front(most)) or list(self.paths.front(_NO_LIMIT))[-1:]
+        yield from map(self._candidate, found or self._too_large())
+
+    def _too_large(self) -> list[Path]:
+        """The least path of a pushed input of which all streams were too large to be looked at; UsageError where there
+        are none."""
+        self.paths = Paths(self.paths.graph, self.paths.prices, pushed=True)
+        for longest in LONGEST:
+            self.paths.explore(_NO_LIMIT, longest)
             found = list(self.paths.front(_NO_LIMIT))[-1:]
-        if not found:
-            name = arriving(self.graph)
-            readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in self.graph.consumers()[name])
-            raise refused(self.graph, f"nothing that {readers} and the ops behind it make can be computed in rows")
-        yield from map(self._candidate, found)
+            if found:
+                return found
+        name = arriving(self.graph)
+        readers = ", ".join(f"{op.name!r} ({type(op).__name__})" for op in self.graph.consumers()[name])
+        raise refused(self.graph, f"nothing that {readers} and the ops behind it make can be computed in rows")
 
     def _candidate(self, path: Path) -> Candidate:
         runs = arranged(self.graph, path.runs, path.kernels)

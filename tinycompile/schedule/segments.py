@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 from tinycompile.ir import Graph
 from tinycompile.schedule.live import live_bytes
 from tinycompile.schedule.liveness import Kernels, problem, roots, steps
+from tinycompile.schedule.parts import is_image
 from tinycompile.schedule.place import Problem, lower_bound, solve
 from tinycompile.schedule.stages import Run
 
@@ -48,9 +50,11 @@ class Segment:
             if run.rows is not None:
                 alive = [b for b in self.problem.buffers if b.start < step < b.stop]
                 dying = {b.name for b in alive if b.stop == step + 1}
-                reads = [n for n in run.reads(self.part) if owner[n] in dying]
-                waiting = sum(b.size for b in alive if b.name not in {owner[n] for n in reads})
-                found = max(found, waiting + live_bytes(self.part, run.rows, reads))
+                reads = [n for n in run.reads(self.part) if owner[n] in dying and is_image(self.part.tensors[n])]
+                names = Counter(owner[n] for n in reads)
+                waiting = sum(b.size for b in alive if b.name not in names)
+                known = [n for n in reads if names[owner[n]] == 1]  # rows that have two names are not counted twice
+                found = max(found, waiting + live_bytes(self.part, run.rows, known))
             step += steps(run)
         return found + self.more if found else self.bytes
 
