@@ -72,6 +72,29 @@ def test_small_problems_match_brute_force(problem: Problem) -> None:
     assert placement.height == lowest(problem)
 
 
+@st.composite
+def streams(draw: st.DrawFn) -> Problem:
+    """A stage in its step: one or two inputs that die in it, rings and an output that are born in it and may reach
+    into the inputs, mostly by negative lags, and something that waits."""
+    count = draw(st.integers(1, 2))
+    inputs = [Buffer(f"x{i}", draw(st.integers(1, 6)), draw(st.integers(-1, 0)), 2, 1) for i in range(count)]
+    made = [Buffer(f"r{i}", draw(st.integers(1, 3)), 1, 2, 1) for i in range(draw(st.integers(0, 2)))]
+    made.append(Buffer("out", draw(st.integers(1, 6)), 1, 3, 1))
+    waits = [Buffer("waits", draw(st.integers(1, 2)), -1, draw(st.integers(1, 4)), 1)] if draw(st.booleans()) else []
+    lags = [(y, x, draw(st.none() | st.integers(-x.size, y.size))) for y in made for x in inputs]
+    found = tuple(Overlap(y.name, x.name, lag) for y, x, lag in lags if lag is not None)
+    return Problem((*inputs, *made, *waits), found)
+
+
+@settings(max_examples=200, deadline=None)
+@given(streams())
+def test_streams_into_their_inputs_match_brute_force(problem: Problem) -> None:
+    placement = solve(problem)
+    check(problem, placement)
+    assert placement.optimal
+    assert placement.height == lowest(problem)
+
+
 @settings(max_examples=150, deadline=None)
 @given(problems(most=4, largest=5, align=(1, 2, 4)))
 def test_mixed_alignments_match_brute_force(problem: Problem) -> None:

@@ -106,24 +106,22 @@ class Paths:
         return None
 
     def _within(self, limit: int) -> Path | None:
-        """A path within ``limit`` bytes that only ops in place make possible; None where there is none."""
-        while True:
-            lean = self._leanest(_hope)
-            above = [segment for segment in lean if segment.bytes > limit]
-            if not lean or max(map(_hope, lean)) > limit:
-                return None
+        """The fastest path within ``limit`` bytes that only ops in place make possible; None where there is none."""
+        while (path := self._shortest(limit, _hope)) is not None:
+            above = [segment for segment in path.segments if segment.bytes > limit]
             if not above:
-                return Path(lean)
+                return path
             for segment in above:
                 self._in_place(segment)
+        return None
 
-    def _shortest(self, limit: int) -> Path | None:
+    def _shortest(self, limit: int, size_of: Callable[[Segment], int] = lambda s: s.bytes) -> Path | None:
         best: dict[int, tuple[int, int, Segment | None]] = {0: (0, 0, None)}
         for segment in sorted(self.segments, key=lambda s: (s.start, s.stop)):
-            if segment.bytes > limit or segment.start not in best:
+            if segment.start not in best or (taken := size_of(segment)) > limit:
                 continue
             cycles, size, _ = best[segment.start]
-            way = cycles + segment.cycles, max(size, segment.bytes)
+            way = cycles + segment.cycles, max(size, taken)
             if segment.stop not in best or way < best[segment.stop][:2]:
                 best[segment.stop] = *way, segment
         found = self._chain({stop: segment for stop, (*_, segment) in best.items()})
