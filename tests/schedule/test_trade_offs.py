@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.schedule import toys
-from tests.schedule.networks import mobile, wild
+from tests.schedule.networks import mobile
+from tests.schedule.wild import wild
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.schedule import Goal, Program, Stream, schedule
