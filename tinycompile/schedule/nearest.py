@@ -12,14 +12,14 @@ from tinycompile.schedule.search import Goal, every
 SLACK = 512
 """Bytes by which an arena may be larger than the smallest: the stack of its kernels may be smaller by more."""
 MOST = 3
+"""Candidates that are worth building to see their stacks."""
 
 
 def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
     """The candidates with the smallest arenas on the whole front of bytes and cycles, the smallest first.
 
     At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only the way in which the
-    input comes counts.
-    Raises as ``schedule`` does, but nothing has to fit.
+    input comes counts. Raises as ``schedule`` does, but nothing has to fit.
     """
     ordered = sorted(every(graph, Prices(graph, board), goal), key=lambda one: one.bound)
     placed: list[Candidate] = []
