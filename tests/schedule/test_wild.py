@@ -119,7 +119,7 @@ def agree_on_host(programs: Sequence[tuple[Network, Program]], folder: Path) -> 
 
 
 @pytest.mark.parametrize("pushed", [False, True])
-@settings(max_examples=60, suppress_health_check=QUIET)
+@settings(max_examples=40, suppress_health_check=QUIET)
 @given(dice=DICE)
 def test_any_path_computes_the_same(pushed: bool, dice: Random) -> None:
     found = some_program(dice, pushed)
