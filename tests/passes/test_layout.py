@@ -110,6 +110,28 @@ def test_merged_axes_pass_through_reshapes() -> None:
     settled(g.build(g.add(Transpose, x, perm=(0, 2, 1))))
 
 
+def test_a_signal_that_several_ops_read_is_given_with_channels_last() -> None:
+    g = GraphBuilder((1, 3, 16))
+    made = []
+    for stride in (1, 1):
+        image = g.add(Transpose, g.add(Reshape, "x0", shape=(1, 1, 3, 16)), perm=(0, 3, 1, 2))
+        made.append(g.add(Conv2D, image, g.constant(4, 3, 1, 3), kernel=(3, 1), stride=(stride, 1)))
+    graph = g.build(g.add(Add, *made))
+    after = applied(settle_layout, graph)
+    assert kinds(after) == ["Reshape", "Conv2D", "Conv2D", "Add"]
+    assert after.tensors["x0"].shape == (1, 16, 3)
+    assert after.port("x0").perm == (0, 2, 1)
+
+
+def test_views_of_an_input_that_differ_keep_their_transposes() -> None:
+    g = GraphBuilder((1, 3, 16))
+    one = g.add(Transpose, g.add(Reshape, "x0", shape=(1, 1, 3, 16)), perm=(0, 3, 1, 2))
+    other = g.add(Transpose, g.add(Reshape, "x0", shape=(1, 1, 3, 16)), perm=(0, 1, 3, 2))
+    graph = g.build(g.add(Unary, one, steps=TANH), g.add(Unary, g.add(Softmax, other), steps=TANH), "x0")
+    after = applied(settle_layout, graph)
+    assert after.tensors["x0"].shape == (1, 3, 16)
+
+
 def test_signals_keep_time_in_rows() -> None:
     g = GraphBuilder((1, 3, 16))
     x = "x0"

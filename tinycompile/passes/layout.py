@@ -8,10 +8,11 @@ sink too, so that neighbours come together that later passes fuse.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tinycompile.ir import Graph, Op
+from tinycompile.ir import Graph, Op, Shape
 from tinycompile.ops import Reshape, Transpose
 from tinycompile.passes.reshapes import sink_reshape, unit_places
 from tinycompile.passes.rewrite import Sweep, permuted, rewrite
@@ -27,7 +28,7 @@ from tinycompile.passes.transposes import (
 
 def settle_layout(graph: Graph) -> Graph:
     """The graph with as few transposes as its meaning needs."""
-    rules = (cancel, hoist_transpose, sink_transpose, sink_reshape, permute_weights)
+    rules = (cancel, share_view, hoist_transpose, sink_transpose, sink_reshape, permute_weights)
     while True:
         graph = rewrite(graph, *rules)
         absorbed = absorb_outputs(absorb_inputs(graph))
@@ -57,6 +58,19 @@ def cancel(op: Op, s: Sweep) -> Op | str | None:
     return None
 
 
+def share_view(op: Op, s: Sweep) -> Op | str | None:
+    """Two reshapes of one tensor to the same shape are one."""
+    if not isinstance(op, Reshape):
+        return None
+    out = s.tensors[op.output]
+    for other in s.ops.values():
+        if isinstance(other, Reshape) and other.inputs == op.inputs:
+            known = s.tensors[other.output]
+            if known.shape == out.shape and known.quant == out.quant:
+                return s.identity(op, known.name)
+    return None
+
+
 def _same_quant(s: Sweep, a: str, b: str) -> bool:
     """A tensor between two ops that move data may go where it adds no rounding of its own."""
     return s.tensors[a].quant in (None, s.tensors[b].quant)
@@ -69,7 +83,8 @@ def absorb_inputs(graph: Graph) -> Graph:
     """Inputs that are only read through one transpose are given in that layout."""
     users = graph.consumers()
     for name in graph.inputs:
-        perms = {_as_transpose(op, graph) for op in users[name]}
+        views = [view for op in users[name] for view in _views(op, graph, users)]
+        perms = {perm for _, perm in views}
         if len(perms) != 1 or name in graph.outputs:
             continue
         (perm,) = perms
@@ -77,11 +92,35 @@ def absorb_inputs(graph: Graph) -> Graph:
             continue
         port, tensor = graph.port(name), graph.tensors[name]
         ports = {**graph.ports, name: replace(port, perm=permuted(port.perm, perm))}
-        shape = permuted(tensor.shape, perm)
-        ops = [Reshape(op.name, (name,), op.output, shape=shape) if name in op.inputs else op for op in graph.ops]
-        tensors = {**graph.tensors, name: tensor.like(shape=shape)}
+        read = {op.name: Reshape(op.name, (name,), op.output, shape=graph.tensors[op.output].shape) for op, _ in views}
+        ops = [read.get(op.name, op) for op in graph.ops if op.name in read or name not in op.inputs]
+        tensors = {**graph.tensors, name: tensor.like(shape=permuted(tensor.shape, perm))}
         return absorb_inputs(graph.with_ops(ops, tensors, ports=ports))
     return graph
+
+
+def _views(op: Op, graph: Graph, users: Mapping[str, list[Op]]) -> list[tuple[Op, Perm | None]]:
+    """The ops through which a reader of an input is read, and what each does to the input's axes (None: more than
+    permute them): the reader itself, or the transposes behind a reshape that only adds or drops axes of extent 1."""
+    perm = _as_transpose(op, graph)
+    source, target = graph.tensors[op.inputs[0]].shape, graph.tensors[op.output]
+    places = unit_places(source, target.shape) if isinstance(op, Reshape) and perm is None else None
+    behind = users[op.output]
+    same = target.quant in (None, graph.tensors[op.inputs[0]].quant) and op.output not in graph.outputs
+    if places is None or not same or not behind or not all(isinstance(t, Transpose) for t in behind):
+        return [(op, perm)]
+    return [
+        (t, _on_long_axes(source, [places[i] for i in t.perm if i in places]))
+        for t in behind
+        if isinstance(t, Transpose)
+    ]
+
+
+def _on_long_axes(shape: Shape, order: Sequence[int]) -> Perm | None:
+    """The permutation that puts the axes longer than 1 into this order; None where it changes nothing."""
+    long = iter(order)
+    perm = tuple(next(long) if extent > 1 else i for i, extent in enumerate(shape))
+    return perm if perm != tuple(range(len(shape))) else None
 
 
 def _as_transpose(op: Op, graph: Graph) -> Perm | None:

@@ -29,6 +29,8 @@ RESERVED = 2048
 """Bytes of RAM kept for the stack and the firmware's own variables where nothing better is known; a build knows."""
 CYCLES_OF_RAM = 0.5
 """Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
+SLACK = 16
+"""Paths that seem too large by no more than this part are tried: runs may yet come in a better order than the ops."""
 LONGEST = (4, 8, 16, 32, None)
 """Ops of the stages that are looked at first and later: what short ones reach limits the long ones."""
 
@@ -149,7 +151,7 @@ class Candidates:
             self.paths.explore(enough, longest)
             enough = self.paths.least(enough)
         self.paths.tile()
-        found = list(self.paths.front(most)) or list(self.paths.front(_NO_LIMIT))[-1:]
+        found = list(self.paths.front(most + most // SLACK)) or list(self.paths.front(_NO_LIMIT))[-1:]
         yield from map(self._candidate, found or self._too_large())
 
     def _too_large(self) -> list[Path]:
