@@ -134,7 +134,7 @@ def test_any_path_computes_the_same(pushed: bool, dice: Random) -> None:
 def test_hundreds_of_paths_compute_the_same(first: int, pushed: bool) -> None:
     found = (some_program(Random(seed), pushed) for seed in range(first, first + 400))
     programs = [one for one in found if one is not None]
-    assert len(programs) > 400
+    assert len(programs) > 200
     for net, program in programs:
         agrees(net, program)
 

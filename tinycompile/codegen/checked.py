@@ -49,7 +49,7 @@ class Guards:
             for busy in self._busy:
                 busy.add((program.position, program.position + 4))
         for root, (first, last) in alive.items():
-            for step in range(first, last + 1):
+            for step in range(max(first, 0), min(last + 1, len(calls))):  # a graph of nothing but views has no calls
                 self._busy[step] |= ranges[root]
 
     def of(self, first: int, count: int) -> list[Range]:
