@@ -98,3 +98,13 @@ def assert_equal(program: Path, cases: Sequence[tuple[Program, dict[str, Array]]
             np.testing.assert_array_equal(got, want, err_msg=str(p.graph))
             at += want.nbytes
     assert at == len(done.stdout)
+
+
+def assert_no_warning(program: Program, command: Sequence[str], folder: Path) -> None:
+    """Both files of the program, checked and not, compile in silence with ``command``."""
+    for checked in (False, True):
+        render(program, name="net", checked=checked).write(folder)
+        for name in ("net.c", "net_weights.c"):
+            given = [*command, "-O1", "-c", "-o", str(folder / f"{name}.o"), str(folder / name)]
+            result = subprocess.run(given, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stderr[-4000:]

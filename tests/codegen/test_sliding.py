@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.codegen.program import assert_no_warning
 from tests.codegen.test_language import LANGUAGES, WARNINGS, need
 from tests.schedule import toys
 from tests.schedule.test_sliding import wake_word
@@ -26,12 +26,7 @@ def test_it_compiles_without_a_warning(language: str, program: Program, tmp_path
     command = LANGUAGES[language]
     if command[0] != sys.executable:
         need(command[0])
-    for checked in (False, True):
-        render(program, name="net", checked=checked).write(tmp_path)
-        for name in ("net.c", "net_weights.c"):
-            given = [*command, *WARNINGS, "-O1", "-c", "-o", str(tmp_path / f"{name}.o"), str(tmp_path / name)]
-            result = subprocess.run(given, capture_output=True, text=True, check=False)
-            assert result.returncode == 0, result.stderr[-4000:]
+    assert_no_warning(program, [*command, *WARNINGS], tmp_path)
 
 
 def test_the_header_tells_of_windows_and_hops(program: Program) -> None:

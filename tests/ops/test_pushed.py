@@ -5,13 +5,10 @@ from __future__ import annotations
 from itertools import cycle
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
-
 from tests.equality import TAIL, build, noise
 from tests.ops import every
 from tests.schedule import toys
 from tests.schedule.networks import Network
-from tinycompile.errors import TinycompileError
 from tinycompile.ir import Graph, verify
 from tinycompile.ops import PadOp
 from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
@@ -34,20 +31,10 @@ def agree(programs: list[Program], folder: Path) -> None:
 
 
 def test_every_operator_that_reads_rows(tmp_path: Path) -> None:
-    found: dict[str, list[Program]] = {}
-
-    @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), database=None,
-              derandomize=True, phases=[Phase.generate])  # fmt: skip
-    @given(every.graphs())
-    def draw(graph: Graph) -> None:
-        same = found.setdefault(type(graph.ops[0]).__name__, [])
-        if len(same) < EACH:
-            try:
-                same.append(schedule(verify(graph), LARGE, Goal(pushed=True)))
-            except TinycompileError as error:
-                assert "streamed" in str(error) or "kernel" in str(error)
-
-    draw()
+    found = every.programs(
+        lambda graph: schedule(verify(graph), LARGE, Goal(pushed=True)),
+        each=EACH, examples=600, refusals=("streamed", "kernel"),
+    )  # fmt: skip
     programs = [program for same in found.values() for program in same]
     assert {"Conv2D", "MaxPool2D", "AveragePool2D", "Unary"} <= {name for name, same in found.items() if same}
     agree(programs, tmp_path)

@@ -7,12 +7,10 @@ from itertools import cycle
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.equality import TAIL, build
 from tests.ops import every
 from tests.schedule import toys
-from tinycompile.errors import TinycompileError
 from tinycompile.ir import DType, Graph, Tensor, verify
 from tinycompile.ops import AveragePool2D
 from tinycompile.schedule import Goal, Program, schedule
@@ -37,20 +35,10 @@ def averaged(graph: Graph) -> Graph:
 
 
 def test_every_operator_that_slides(tmp_path: Path) -> None:
-    found: dict[str, list[Program]] = {}
-
-    @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck), database=None,
-              derandomize=True, phases=[Phase.generate])  # fmt: skip
-    @given(every.graphs())
-    def draw(graph: Graph) -> None:
-        same = found.setdefault(type(graph.ops[0]).__name__, [])
-        if len(same) < EACH:
-            try:
-                same.append(schedule(verify(averaged(graph)), LARGE, Goal(sliding=True)))
-            except TinycompileError as error:
-                assert "slide" in str(error) or "streamed" in str(error) or "kernel" in str(error)
-
-    draw()
+    found = every.programs(
+        lambda graph: schedule(verify(averaged(graph)), LARGE, Goal(sliding=True)),
+        each=EACH, examples=1000, refusals=("slide", "streamed", "kernel"),
+    )  # fmt: skip
     programs = [program for same in found.values() for program in same]
     kinds = {name for name, same in found.items() if same}
     assert {"Conv2D", "MaxPool2D", "Unary"} <= kinds and len(kinds) >= 7

@@ -154,17 +154,22 @@ def test_an_arena_that_is_none_is_refused(programs: list[tuple[Network, Program]
     assert loaded.case0_run(at, None, None) == 5
 
 
+def harmed(program: Program, statement: str, folder: Path) -> PushedHost:
+    """A checked build that runs a statement more behind each row that arrives."""
+    sources = render(program, name="harmed", checked=True)
+    text = sources.files["harmed.c"]
+    wild = text.replace("count--;", f"count--; {statement}")
+    assert wild != text
+    replace(sources, files={**sources.files, "harmed.c": wild}).write(folder)
+    files = [str(folder / name) for name in ("harmed.c", "harmed_weights.c")]
+    library = folder / "harmed.so"
+    subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(library), *files], check=True)
+    return PushedHost(library, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
+
+
 def test_a_write_outside_is_noticed_with_the_next_row(programs: list[tuple[Network, Program]], tmp_path: Path) -> None:
     _, program = programs[-1]
-    harmed = render(program, name="harmed", checked=True)
-    text = harmed.files["harmed.c"]
-    wild = text.replace("count--;", f"count--; arena[{program.arena_bytes + TAIL - 1}] = 0;")
-    assert wild != text
-    replace(harmed, files={**harmed.files, "harmed.c": wild}).write(tmp_path)
-    files = [str(tmp_path / name) for name in ("harmed.c", "harmed_weights.c")]
-    library = tmp_path / "harmed.so"
-    subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(library), *files], check=True)
-    host = PushedHost(library, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
+    host = harmed(program, f"arena[{program.arena_bytes + TAIL - 1}] = 0;", tmp_path)
     assert host.push_in_place(np.zeros(host.row_bytes, np.uint8)) == 2
 
 

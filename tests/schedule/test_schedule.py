@@ -15,7 +15,6 @@ from tinycompile.errors import DoesNotFit, ImportFailed, UnsupportedOp, UsageErr
 from tinycompile.ir import DType, Graph, Op, Pad, Tensor
 from tinycompile.schedule import RESERVED, Call, Goal, Plan, Program, Stage, Stream, prices, schedule
 from tinycompile.schedule.liveness import problem
-from tinycompile.schedule.place import lower_bound
 from tinycompile.schedule.stages import members, planned, whole
 from tinycompile.simulate import arena, compare, reference
 
@@ -234,14 +233,3 @@ class Odd(Op):
 
     def infer(self, *inputs: Tensor) -> tuple[int, ...]:
         return inputs[0].shape
-
-
-def test_a_probe_judges_the_memory_of_the_whole_grid() -> None:
-    graph = blow_up(40)
-    for grid in ((4, 4), (5, 5), (10, 10), (8, 1)):
-        plan = Plan((Stage("t3", None, grid, 0),))
-        probe, stage = (planned(graph, plan, probe=probing) for probing in (True, False))
-        assert probe is not None
-        assert stage is not None
-        kernels = {op.name: toys.candidates(op, graph.io(op))[0] for op in graph.ops if not op.alias}
-        assert lower_bound(problem(graph, probe, kernels)) == lower_bound(problem(graph, stage, kernels))

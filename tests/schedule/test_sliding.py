@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import cycle, repeat
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.equality import TAIL, build, compiler
+from tests.equality import TAIL, build
 from tests.schedule import toys
 from tests.schedule.networks import Network
+from tests.schedule.test_pushed import harmed
 from tinycompile.api import import_model
 from tinycompile.boards import load_board
-from tinycompile.codegen import render
 from tinycompile.errors import InternalError, UsageError
 from tinycompile.ir import Array, Graph, Pad, Tensor, verify
 from tinycompile.ops import Add, AveragePool2D, Concat, Conv2D, MaxPool2D, Reshape, Slice, Unary
@@ -240,16 +238,8 @@ def test_rows_behind_a_window_are_refused(programs: list[Program], library: Path
 
 def test_a_write_outside_is_noticed_in_a_later_window(tmp_path: Path) -> None:
     program = schedule(wake_word(), LARGE, Goal(sliding=True))
-    harmed = render(program, name="harmed", checked=True)
-    text = harmed.files["harmed.c"]
     later = f"if (at > {len(program.steps[0].events) + 30}) arena[{program.arena_bytes + TAIL - 1}] = 0;"  # type: ignore[union-attr]
-    wild = text.replace("count--;", f"count--; {later}")
-    assert wild != text
-    replace(harmed, files={**harmed.files, "harmed.c": wild}).write(tmp_path)
-    files = [str(tmp_path / name) for name in ("harmed.c", "harmed_weights.c")]
-    shared = tmp_path / "harmed.so"
-    subprocess.run([*compiler(), "-std=c99", "-shared", "-fPIC", "-o", str(shared), *files], check=True)
-    host = PushedHost(shared, program, name="harmed", arena_bytes=program.arena_bytes + TAIL)
+    host = harmed(program, later, tmp_path)
     rows, (height, _) = steps(program), facts(program)
     assert host.push(rows[:height]) == 0
     assert 2 in [host.push(row[None]) for row in rows[height : height + 10]]
