@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinycompile.codegen.names import bank_name
+from tinycompile.schedule.liveness import POSITION_BYTES
 from tinycompile.schedule.program import Program, Stream, View
 
 TAIL = 16
@@ -47,7 +48,7 @@ class Guards:
             touch(view, len(calls) - 1)
         if program.position is not None:
             for busy in self._busy:
-                busy.add((program.position, program.position + 4))
+                busy.add((program.position, program.position + POSITION_BYTES))
         for root, (first, last) in alive.items():
             for step in range(max(first, 0), min(last + 1, len(calls))):  # a graph of nothing but views has no calls
                 self._busy[step] |= ranges[root]

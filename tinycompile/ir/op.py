@@ -121,11 +121,11 @@ class Op:
     def accumulate(self, io: IO, state: Array, rows: Array, top: int) -> Array:
         """``state`` (int32[channels of the output], zeros at first) after the ``rows`` of the first input that begin
         with row ``top``; for ops that ``fold``."""
-        raise NotImplementedError
+        raise InternalError(f"{type(self).__name__} {self.name!r} takes in no rows")
 
     def finish(self, io: IO, state: Array) -> Array:
         """The output, after all rows; for ops that ``fold``."""
-        raise NotImplementedError
+        raise InternalError(f"{type(self).__name__} {self.name!r} takes in no rows")
 
     def lag(self, io: IO, index: int) -> int | None:
         """In place: bytes by which the output must start below input ``index``; None: keep apart."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from tinycompile.ir import Pair, Tensor, Window
@@ -22,17 +21,6 @@ def grid_cells(out: Tensor, grid: Pair) -> tuple[Window, ...]:
         for top, bottom in pairwise(tops)
         for left, right in pairwise(lefts)
     )
-
-
-def middle(cells: Sequence[Window]) -> Window:
-    """Of the largest cells the one nearest to the middle: with halos on all sides."""
-    center = (cells[-1].bottom, cells[-1].right)
-
-    def rank(cell: Window) -> tuple[int, int]:
-        off = abs(cell.top + cell.bottom - center[0]) + abs(cell.left + cell.right - center[1])
-        return cell.height * cell.width, -off
-
-    return max(cells, key=rank)
 
 
 def hull(one: Window, other: Window) -> Window:

@@ -24,6 +24,7 @@ ARENA_ALIGN = 16
 ALIGN = 4
 Kernels = Mapping[str, Kernel]
 POSITION = "position in the stream"
+POSITION_BYTES = 4
 """The buffer that says how far a pushed input has come; it lives as long as the arena."""
 
 
@@ -139,8 +140,8 @@ def _uses(graph: Graph, runs: Sequence[Run], kernels: Kernels) -> Iterator[Use]:
     for name in graph.outputs:
         yield Use(owner[name], graph.tensors[name].nbytes, step)
     if pushed is not None:
-        yield Use(POSITION, 4, -1)
-        yield Use(POSITION, 4, step)
+        yield Use(POSITION, POSITION_BYTES, -1)
+        yield Use(POSITION, POSITION_BYTES, step)
     if pushed is not None and pushed.rows is not None and pushed.rows.windows:
         for name, size in pushed.rows.ring_bytes.items():  # the next window goes on where this one ends
             yield Use(pushed.buffer(name), size, step)

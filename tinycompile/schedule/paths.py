@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule.live import live_bytes
-from tinycompile.schedule.liveness import in_place, roots
+from tinycompile.schedule.liveness import POSITION_BYTES, in_place, roots
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
@@ -25,12 +25,11 @@ from tinycompile.schedule.segments import Path, Segment
 from tinycompile.schedule.stages import Run
 from tinycompile.schedule.sweeps import sweeps
 
-POSITION_BYTES = 4
 TILED = 10
 """The most ops of a stage that is cut into columns: the halos of more would cost too much."""
 COLUMNS = (2, 3, 4, 6, 8)
 """Into how many columns stages are cut."""
-_NO_LIMIT = 1 << 62
+NO_LIMIT = 1 << 62
 
 
 class Paths:
@@ -73,8 +72,8 @@ class Paths:
 
         Tiles compute their halos twice, so only stages of few ops around the largest segments are tried.
         """
-        least = self.least(_NO_LIMIT)
-        while least < _NO_LIMIT:
+        least = self.least(NO_LIMIT)
+        while least < NO_LIMIT:
             for segment in self._leanest():
                 if segment.bytes >= least:
                     self._tile_around(segment, least)

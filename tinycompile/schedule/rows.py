@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tinycompile.ir import Graph, Op, Pair, Window
-from tinycompile.schedule.cells import grid_cells, hull, middle
+from tinycompile.schedule.cells import grid_cells, hull
 from tinycompile.schedule.parts import Arrive, Cuts, Kind, RowOp, arrivals
 from tinycompile.schedule.timeline import Between, Cell, Clock, Demand, Order, in_turn, state_name, with_rings
 
@@ -103,16 +103,14 @@ def rows_of(
     grid: Pair = (1, 1),
     step: int = 1,
     arrives: str | None = None,
-    probe: bool = False,
 ) -> Rows | None:
     """The stage ``ops``, in a valid order, as rows; None where an op cannot be cut so.
 
     The output is cut into a ``grid`` of cells, and a call makes ``step`` rows of a cell, or all of them (0).
-    ``arrives`` is an image that is not in memory but pushed row by row; the grid is then 1x1. A ``probe`` has one
-    cell only, a large one in the middle: enough to judge the least memory that the stage takes.
+    ``arrives`` is an image that is not in memory but pushed row by row; the grid is then 1x1.
     """
     windows = grid_cells(graph.tensors[ops[-1].output], grid) if ops else ()
-    found = [_cell(graph, ops, cuts or Cuts(graph), window, step, grid, arrives) for window in _some(windows, probe)]
+    found = [_cell(graph, ops, cuts or Cuts(graph), window, step, grid, arrives) for window in windows]
     cells = [cell for cell in found if cell is not None]
     if len(cells) < len(found) or not cells or (arrives is not None and grid != (1, 1)):
         return None
@@ -123,10 +121,6 @@ def rows_of(
     buffers = {name: name for name in inside} if step == 0 else clock.shared()
     ends = _ends(clock.cells[0].parts, inside) if step == 0 else {}
     return Rows(clock.cells, calls, buffers, clock.lags(buffers), grid, step, ends)
-
-
-def _some(windows: Sequence[Window], probe: bool) -> Sequence[Window]:
-    return [middle(windows)] if probe and windows else windows
 
 
 def _cell(

@@ -17,7 +17,7 @@ from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate, arranged, variants
 from tinycompile.schedule.liveness import roots
-from tinycompile.schedule.paths import Paths
+from tinycompile.schedule.paths import NO_LIMIT, Paths
 from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.program import Program
 from tinycompile.schedule.pushed import arriving, refused
@@ -131,7 +131,7 @@ class Candidates:
 
     def for_goal(self, memory: Memory) -> Iterator[Candidate]:
         """The candidates that may be best, the fastest first; at least one, that of the nearest miss."""
-        layers = self.paths.best(_NO_LIMIT)
+        layers = self.paths.best(NO_LIMIT)
         if layers is not None:
             one = self._candidate(layers)
             yield one
@@ -140,10 +140,10 @@ class Candidates:
         yield from self._streamed(memory.size)
 
     def all(self) -> Sequence[Candidate]:
-        """All trade-offs, the fastest first, of equally fast ones the smallest."""
-        layers = self.paths.best(_NO_LIMIT)
+        """All trade-offs: layer by layer, if the input is resident, and the front."""
+        layers = self.paths.best(NO_LIMIT)
         found = [self._candidate(layers)] if layers is not None else []
-        return sorted((*found, *self._streamed(_NO_LIMIT)), key=lambda c: (c.cycles, c.placement.height))
+        return (*found, *self._streamed(NO_LIMIT))
 
     def _streamed(self, most: int) -> Iterator[Candidate]:
         enough = most
@@ -151,7 +151,7 @@ class Candidates:
             self.paths.explore(enough, longest)
             enough = self.paths.least(enough)
         self.paths.tile()
-        found = list(self.paths.front(most + most // SLACK)) or list(self.paths.front(_NO_LIMIT))[-1:]
+        found = list(self.paths.front(most + most // SLACK)) or list(self.paths.front(NO_LIMIT))[-1:]
         yield from map(self._candidate, found or self._too_large())
 
     def _too_large(self) -> list[Path]:
@@ -159,8 +159,8 @@ class Candidates:
         are none."""
         self.paths = Paths(self.paths.graph, self.paths.prices, pushed=True)
         for longest in LONGEST:
-            self.paths.explore(_NO_LIMIT, longest)
-            found = list(self.paths.front(_NO_LIMIT))[-1:]
+            self.paths.explore(NO_LIMIT, longest)
+            found = list(self.paths.front(NO_LIMIT))[-1:]
             if found:
                 return found
         name = arriving(self.graph)
@@ -172,9 +172,6 @@ class Candidates:
         return Candidate(self.graph, runs, path.kernels, path.cycles)
 
 
-_NO_LIMIT = 1 << 62
-
-
 class _Search:
     """The best candidate so far, and the nearest miss."""
 
@@ -183,7 +180,7 @@ class _Search:
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
         self.floor = 0
-        self.most = _NO_LIMIT
+        self.most = NO_LIMIT
 
     def consider(self, found: Iterable[Candidate]) -> None:
         """Place candidates, the most promising first, until none that is left can be better."""

@@ -81,10 +81,10 @@ def whole(graph: Graph) -> tuple[Run, ...]:
     return tuple(Run((op,)) for op in graph.ops)
 
 
-def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None, *, probe: bool = False) -> tuple[Run, ...] | None:
+def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None) -> tuple[Run, ...] | None:
     """The graph with each stage of the plan as one run; None where ops cannot be cut so.
 
-    ``cuts`` remembers what it has cut. For a ``probe`` see ``rows_of``. Raises UsageError where the plan pushes an
+    ``cuts`` remembers what it has cut. Raises UsageError where the plan pushes an
     input that cannot be (see ``arriving``).
     """
     last: dict[str, Run] = {}
@@ -96,7 +96,7 @@ def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None, *, probe: bool =
         ops = members(graph, replace(stage, since=since), 2 if arrives is None else 1)
         rows = None
         if ops is not None:
-            rows = rows_of(graph, ops, cuts, grid=stage.grid, step=stage.step, arrives=arrives, probe=probe)
+            rows = rows_of(graph, ops, cuts, grid=stage.grid, step=stage.step, arrives=arrives)
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
             return None
