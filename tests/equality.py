@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinycompile.backends import Kernel, candidates
+from tinycompile.backends import EVERYTHING, Kernel, candidates
 from tinycompile.codegen import render
 from tinycompile.codegen.checked import TAIL
 from tinycompile.ir import Array, Graph, Tensor, Window, verify
@@ -71,11 +71,14 @@ def build(programs: Sequence[Program], folder: Path) -> tuple[Path, list[str]]:
     return library, runs
 
 
-def variants(graph: Graph) -> Iterator[Program]:
-    """The programs of a one-op graph: for each kernel the whole op, in place, cut into windows, taken in by rows."""
+def variants(graph: Graph, abilities: frozenset[str] = EVERYTHING) -> Iterator[Program]:
+    """The programs of a one-op graph: for each kernel the whole op, in place, cut into windows, taken in by rows.
+
+    ``abilities`` are those of the core; the host runs every kernel.
+    """
     (op,) = graph.ops
     io = graph.io(op)
-    kernels = candidates(op, io)
+    kernels = candidates(op, io, abilities)
     assert kernels, f"no kernel for {op.label()} on {[str(t) for t in io.inputs]}"
     for kernel in kernels:
         yield whole(graph, kernel)

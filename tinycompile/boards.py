@@ -158,6 +158,11 @@ class Board:
         fpu: Fpu = "dp" if "fpu-dp" in self.features else "sp" if "fpu-sp" in self.features else "none"
         return Isa(self.core, "dsp" in self.features, fpu, "mve" in self.features)
 
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What kernels may ask for: the features, and the name of the core."""
+        return self.features | {self.core}
+
     def region(self, name: str) -> MemoryRegion:
         """The region called ``name``. Raises BoardError, naming those there are."""
         for region in self.memory:

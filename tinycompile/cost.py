@@ -1,6 +1,6 @@
 """Predicted cycles of a kernel call on a core, before anything is built.
 
-The prediction is linear in what the op counts (``Features``): cycles = sum of count * weight + call. A kernel's
+The prediction is linear in what the kernel counts (``Kernel.work``): cycles = sum of count * weight. A kernel's
 weights (``Kernel.cycles``) are those of a Cortex-M4; ``CORES`` scales them. Predictions rank kernels and stages;
 reports give the emulated figure beside them.
 """
@@ -26,6 +26,5 @@ CORES: Mapping[str, float] = {
 
 def kernel_cycles(op: Op, io: IO, kernel: Kernel, core: str) -> int:
     """Predicted cycles of one call of ``kernel`` for ``op`` on ``core`` (a name in ``CORES``)."""
-    features = op.features(io)
-    counts = {"macs": features.macs, "ops": features.ops, "stores": features.stores, "call": 1}
+    counts = kernel.work(op, io)
     return round(CORES[core] * sum(weight * counts[name] for name, weight in kernel.cycles.items()))

@@ -81,10 +81,10 @@ def combine(programs: Sequence[Program], inputs: Sequence[dict[str, Array]]) -> 
 
 def run_batch(cases: list[Graph], board_name: str, folder: Path, toolchain: Literal["zig", "gcc"] = "zig") -> None:
     """Build one image of all cases in all their variants, run it, and compare every output byte."""
-    programs = [p for graph in cases for p in variants(verify(graph))]
+    board = load_board(board_name)
+    programs = [p for graph in cases for p in variants(verify(graph), board.abilities)]
     inputs = [noise(p.graph, count=1)[0] for p in programs]
     sources, given, expected = combine(programs, inputs)
-    board = load_board(board_name)
     image = build_firmware(
         sources, board, folder, console="semihosting", optimize="-O1", toolchain=find_toolchain(toolchain)
     )

@@ -29,6 +29,17 @@ def _no_arrays(op: Op, io: IO) -> Mapping[str, Array]:
     return {}
 
 
+def _features(op: Any, io: IO) -> Mapping[str, float]:
+    """What the op counts, whatever the kernel: see ``ir.Features``."""
+    features = op.features(io)
+    return {"macs": features.macs, "ops": features.ops, "stores": features.stores, "call": 1}
+
+
+def _constants(op: Any, io: IO) -> int:
+    """Bytes of the constants as they are."""
+    return sum(t.nbytes for t in io.inputs if t.data is not None)
+
+
 def _no_numbers(op: Op, io: IO) -> Mapping[str, Any]:
     return {}
 
@@ -52,7 +63,8 @@ class Kernel:
     template: str
     """Path below codegen_templates, e.g. ``portable/max_pool_2d.c.j2``."""
     isa: frozenset[str] = frozenset()
-    """Features the core must have: ``dsp``, ``mve``."""
+    """What the core must have or be: ``dsp``, ``mve``; the name of a core (``cortex-m7``) for code that is scheduled
+    for its pipeline."""
     arguments: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     """Headers below runtime_c that the generated C includes."""
@@ -65,6 +77,11 @@ class Kernel:
     """Further finished numbers for the template."""
     lag: Callable[[Any, IO, int], int | None] | None = None
     """Where the kernel overlaps better (or worse) than its op promises."""
+    work: Callable[[Any, IO], Mapping[str, float]] = _features
+    """How often one call runs each of its parts (a block of its inner loop, an output, a row, the call itself), by
+    name: what predicted cycles are linear in."""
+    flash: Callable[[Any, IO], int] = _constants
+    """Bytes that ``pack`` will take, told without packing."""
     cycles: Mapping[str, float] = field(kw_only=True)
-    """On a Cortex-M4, for each count of ``ir.Features`` (macs, ops, stores) and for the ``call`` itself; ``cost``
-    scales it to other cores. ``benchmarks/cycle_model.py`` measures how good it is."""
+    """On a Cortex-M4, for each part of ``work``; ``cost`` scales it to other cores. ``benchmarks/cycle_model.py``
+    measures how good it is."""

@@ -42,7 +42,7 @@ class Prices:
     def __init__(self, graph: Graph, board: Board) -> None:
         self.graph, self.core = graph, board.core
         ops = [op for op in graph.ops if not op.alias]
-        self.kernels = {op.name: candidates(op, graph.io(op), board.features) for op in ops}
+        self.kernels = {op.name: candidates(op, graph.io(op), board.abilities) for op in ops}
         missing = [_unsupported(op, graph.io(op)) for op in ops if not self.kernels[op.name]]
         if missing:
             raise UnsupportedOp(missing, where=graph.name)

@@ -1,0 +1,5 @@
+"""Kernels for cores with the M-profile vector extension (Helium): 16 int8 lanes (Cortex-M55 and M85)."""
+
+from tinycompile.backends.kernel import Kernel
+
+MVE: tuple[Kernel, ...] = ()
