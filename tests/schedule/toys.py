@@ -144,7 +144,9 @@ def candidates(op: Op, io: IO, features: frozenset[str] = frozenset()) -> tuple[
 def board(ram: int) -> Any:
     """A board as far as the scheduler looks at it."""
     sram = MemoryRegion("sram", 0x2000_0000, ram)
-    return SimpleNamespace(name="toy", core="cortex-m4", features=frozenset(), abilities=frozenset({"cortex-m4"}), ram=sram, banks=(sram,))
+    return SimpleNamespace(
+        name="toy", core="cortex-m4", features=frozenset(), abilities=frozenset({"cortex-m4"}), ram=sram, banks=(sram,)
+    )
 
 
 class Builder:
