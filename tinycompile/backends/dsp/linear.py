@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import ceil, prod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,22 @@ from tinycompile.ops.dense import Dense
 
 Linear = Conv2D | Dense
 
-SHORT = 8
-"""Pairs of inputs up to which extending both filters' weights costs less than taking their mixture apart."""
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What the code of a block is scheduled for.
+
+    ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
+    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart.
+    """
+
+    dual: bool
+    short: int
+
+
+SINGLE = Pipeline(dual=False, short=8)
+DUAL = Pipeline(dual=True, short=2)
+
 MOST = 18
 """Pairs of inputs that the code of a block is unrolled for."""
 TAIL = 4
@@ -62,13 +78,13 @@ def _matrix(op: Linear, io: IO) -> Array:
     return padded[:, _order(*_runs(op, io))]
 
 
-def _is_mixed(op: Linear, io: IO) -> bool:
+def _is_mixed(pipeline: Pipeline, op: Linear, io: IO) -> bool:
     """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
 
     Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
     the difference of the two sums tells them exactly.
     """
-    if _pairs(op, io) <= SHORT:
+    if _pairs(op, io) <= pipeline.short:
         return False
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     pairs = io.out.channels // 2
@@ -95,13 +111,13 @@ def _words(low: Array, high: Array) -> Array:
     return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
 
 
-def _stream(op: Linear, io: IO) -> Array:
+def _stream(pipeline: Pipeline, op: Linear, io: IO) -> Array:
     """int32: for each pair of filters two start values, the words of weights, and two multipliers where fused.
 
     A word has the two weights of the first filter in bytes 0 and 2, of the second in bytes 1 and 3. A last filter
     by itself has its weights as pairs of int16.
     """
-    p, matrix, mixed = op.parameters(io), _matrix(op, io), _is_mixed(op, io)
+    p, matrix, mixed = op.parameters(io), _matrix(op, io), _is_mixed(pipeline, op, io)
     bias, rq = p["bias"].astype(np.int64), p["requantizer"]
     multiplier = np.broadcast_to(rq.multiplier, bias.shape)
     parts = []
@@ -116,10 +132,13 @@ def _stream(op: Linear, io: IO) -> Array:
     return np.concatenate(parts).astype(np.int32)
 
 
-def _pack(op: Linear, io: IO) -> Mapping[str, Array]:
+def _pack(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises."""
     alone = not _is_fused(op, io) or io.out.channels % 2
-    return {"stream": _stream(op, io), **(requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {})}
+    return {
+        "stream": _stream(pipeline, op, io),
+        **(requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}),
+    }
 
 
 def _flash(op: Linear, io: IO) -> int:
@@ -129,17 +148,37 @@ def _flash(op: Linear, io: IO) -> int:
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
-    """``pairs`` = once + times * unroll, with once >= 1 and little code and few jumps."""
+    """``pairs`` = once + times * unroll, with code for at most ``most`` pairs, then with few jumps and little code."""
     if pairs <= most:
         return {"once": pairs, "unroll": 0, "times": 0}
-    times = next(t for t in range(1, pairs) if pairs - t * (pairs // (t + 1)) + pairs // (t + 1) <= most)
-    options = [(t, u) for t in range(times, times + 3) for u in range(1, most) if 1 <= pairs - t * u <= most - u]
-    best, unroll = min(options, key=lambda o: (o[0], pairs - o[0] * o[1]))
-    return {"once": pairs - best * unroll, "unroll": unroll, "times": best}
+    options = [(pairs // u - (pairs % u == 0), u) for u in range(most // 2, 0, -1)]
+    options += [(times - 1, u) for times, u in options if times > 1]
+    fitting = [(times, unroll) for times, unroll in options if pairs - times * unroll + unroll <= most]
+    times, unroll = min(fitting, key=lambda o: (o[0], pairs - o[0] * o[1] + o[1]))
+    return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-def _numbers(op: Linear, io: IO) -> Mapping[str, Any]:
-    pairs, fused = _pairs(op, io), _is_fused(op, io)
+_DONE: Mapping[str, float] = {
+    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
+    "clip second": 4, "store second": 5,
+}  # fmt: skip
+"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
+_ALONE = ("part", "shift", "scale second", "clip second", "store second", "scale first", "clip first", "store first")
+
+
+def _output_order(pipeline: Pipeline, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
+    """The instructions that turn sums into outputs, last pixel first; its first filter's store is the last one."""
+    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
+    places = range(pixels - 1, -1, -1)
+    if not pipeline.dual:
+        return [(step, j) for j in places for step in steps]
+    gap = len(steps) / 2
+    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
+    return [*(s for s in order if s != ("store first", 0)), ("store first", 0)]
+
+
+def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
+    pairs, fused, mixed = _pairs(op, io), _is_fused(op, io), _is_mixed(pipeline, op, io)
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
@@ -148,8 +187,10 @@ def _numbers(op: Linear, io: IO) -> Mapping[str, Any]:
         "stride_w": stride_w,
         "pairs": pairs,
         "words": pairs + (4 if fused else 2),
-        "mixed": _is_mixed(op, io),
+        "mixed": mixed,
         "fused": fused,
+        "dual": pipeline.dual,
+        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (4, 2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
         "last_bias": int(op.parameters(io)["bias"][-1]),
         "plan": {4: _unrolled(pairs, MOST), 2: _unrolled(pairs, TAIL), 1: _unrolled(pairs, TAIL)},
@@ -186,48 +227,38 @@ def _work(op: Linear, io: IO) -> Mapping[str, float]:
     pairs = _pairs(op, io)
     return {
         "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
-        "runs": pixels * (prod(op.kernel[:1]) if isinstance(op, Conv2D) else 1), "call": 1,
+        "runs": pixels * _runs(op, io)[1], "call": 1,
     }  # fmt: skip
 
 
+def _rows(pipeline: Pipeline, suffix: str, isa: frozenset[str], weights: Mapping[str, float]) -> tuple[Kernel, ...]:
+    """The rows scheduled for a pipeline; ``weights``: cycles a pair and so on."""
+    shared: Mapping[str, Any] = {
+        "isa": isa,
+        "sources": ("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        "scratch": _scratch,
+        "pack": partial(_pack, pipeline),
+        "flash": _flash,
+        "numbers": partial(_numbers, pipeline),
+        "work": _work,
+    }
+    return (
+        Kernel(
+            f"dsp_pointwise{suffix}", Conv2D, "dsp/pointwise.c.j2",
+            arguments=WHOLE_ROWS, fits=_fits_pointwise, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
+        ),
+        Kernel(
+            f"dsp_im2col{suffix}", Conv2D, "dsp/im2col.c.j2",
+            arguments=RINGED, fits=_fits_im2col, cycles={**weights, "gathered": 2.0, "runs": 12}, **shared,
+        ),
+        Kernel(
+            f"dsp_rows{suffix}", Dense, "dsp/pointwise.c.j2",
+            arguments=WHOLE_ROWS, fits=_fits_dense, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
+        ),
+    )  # fmt: skip
+
+
 ROWS: tuple[Kernel, ...] = (
-    Kernel(
-        "dsp_pointwise", Conv2D, "dsp/pointwise.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=WHOLE_ROWS,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_pointwise,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.05, "outputs": 5.2, "gathered": 1.6, "runs": 0, "call": 80},
-    ),
-    Kernel(
-        "dsp_im2col", Conv2D, "dsp/im2col.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=RINGED,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_im2col,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.05, "outputs": 5.2, "gathered": 2.0, "runs": 12, "call": 80},
-    ),
-    Kernel(
-        "dsp_rows", Dense, "dsp/pointwise.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=WHOLE_ROWS,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_dense,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.1, "outputs": 6, "gathered": 1.6, "runs": 0, "call": 80},
-    ),
-)  # fmt: skip
+    *_rows(DUAL, "_m7", frozenset({"dsp", "cortex-m7"}), {"pairs": 2.4, "outputs": 7, "call": 80}),
+    *_rows(SINGLE, "", frozenset({"dsp"}), {"pairs": 2.05, "outputs": 5.2, "call": 80}),
+)
