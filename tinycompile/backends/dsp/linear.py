@@ -1,4 +1,4 @@
-"""Rows for convolutions and dense layers, in blocks of two filters by four pixels."""
+"""Rows for convolutions and dense layers, in blocks of four filters by two pixels."""
 
 from __future__ import annotations
 
@@ -31,15 +31,19 @@ class Pipeline:
     short: int
 
 
-SINGLE = Pipeline(dual=False, short=8)
-DUAL = Pipeline(dual=True, short=2)
+SINGLE = Pipeline(dual=False, short=2)
+DUAL = Pipeline(dual=True, short=1)
 
-MOST = 18
+MOST = 20
 """Pairs of inputs that the code of a block is unrolled for."""
 TAIL = 4
-"""The same for the blocks of the last pixels, fewer than 4."""
+"""The same for the block of a last pixel by itself."""
+FILTERS = 4
+"""Output channels of a block."""
 FARTHEST = 4096
 """Bytes that STRB reaches beyond its base register."""
+LONGEST = 8000
+"""Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
 
 
 def _run_pairs(count: int) -> Iterator[tuple[int, int]]:
@@ -97,7 +101,7 @@ def _is_mixed(pipeline: Pipeline, op: Linear, io: IO) -> bool:
 def _is_fused(op: Linear, io: IO) -> bool:
     """Whether the block requantises: multiplier and zero point alone, outputs within reach."""
     rq = op.parameters(io)["requantizer"]
-    return bool(rq.scheme == "native" and rq.shift[0] == 0 and 3 * io.out.channels + 1 < FARTHEST)
+    return bool(rq.scheme == "native" and rq.shift[0] == 0 and io.out.channels + 4 < FARTHEST)
 
 
 def _wrapped(values: Array, bits: int) -> Array:
@@ -112,48 +116,47 @@ def _words(low: Array, high: Array) -> Array:
 
 
 def _stream(pipeline: Pipeline, op: Linear, io: IO) -> Array:
-    """int32: for each pair of filters two start values, the words of weights, and two multipliers where fused.
+    """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
 
-    A word has the two weights of the first filter in bytes 0 and 2, of the second in bytes 1 and 3. A last filter
-    by itself has its weights as pairs of int16.
+    A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
+    missing of the last four filters is 0.
     """
-    p, matrix, mixed = op.parameters(io), _matrix(op, io), _is_mixed(pipeline, op, io)
-    bias, rq = p["bias"].astype(np.int64), p["requantizer"]
-    multiplier = np.broadcast_to(rq.multiplier, bias.shape)
-    parts = []
-    for i in range(0, len(matrix) - 1, 2):
-        first, second = matrix[i], matrix[i + 1]
-        start = [bias[i], bias[i + 1] * 256 + bias[i] if mixed else bias[i + 1]]
-        halves = second * 256 + (first if mixed else first % 256)
-        parts += [_wrapped(np.array(start), 32), _words(halves[:, 0], halves[:, 1])]
-        parts += [multiplier[i : i + 2]] if _is_fused(op, io) else []
-    if len(matrix) % 2:
-        parts.append(_words(matrix[-1, :, 0], matrix[-1, :, 1]))
-    return np.concatenate(parts).astype(np.int32)
+    p, mixed = op.parameters(io), _is_mixed(pipeline, op, io)
+    fours = ceil(io.out.channels / FILTERS)
+    matrix = _in_fours(_matrix(op, io)).reshape(fours, 2, 2, -1, 2)
+    bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
+    multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
+    first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
+    halves = second * 256 + (first if mixed else first % 256)
+    words = _words(halves[..., 0], halves[..., 1])
+    start = np.stack([bias[..., 0], bias[..., 1] * 256 + bias[..., 0] if mixed else bias[..., 1]], axis=-1)
+    parts = [_wrapped(start, 32).reshape(fours, -1), words.reshape(fours, -1), multiplier.reshape(fours, -1)]
+    return np.concatenate(parts, axis=1).astype(np.int32)
+
+
+def _in_fours(values: Array) -> Array:
+    """More zeros after the last of a number of filters that is no multiple of four."""
+    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
 
 
 def _pack(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises."""
-    alone = not _is_fused(op, io) or io.out.channels % 2
-    return {
-        "stream": _stream(pipeline, op, io),
-        **(requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}),
-    }
+    alone = not _is_fused(op, io) or io.out.channels % FILTERS
+    arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
+    return {"stream": _stream(pipeline, op, io), **arrays}
 
 
 def _flash(op: Linear, io: IO) -> int:
-    """Bytes of ``_pack``; a little more where the last filter is alone."""
-    pairs = _pairs(op, io)
-    return ceil(io.out.channels / 2) * 4 * (pairs + 4)
+    """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
+    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(op, io) + 8)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     """``pairs`` = once + times * unroll, with code for at most ``most`` pairs, then with few jumps and little code."""
     if pairs <= most:
         return {"once": pairs, "unroll": 0, "times": 0}
-    options = [(pairs // u - (pairs % u == 0), u) for u in range(most // 2, 0, -1)]
-    options += [(times - 1, u) for times, u in options if times > 1]
-    fitting = [(times, unroll) for times, unroll in options if pairs - times * unroll + unroll <= most]
+    loops = ((t, u) for u in range(1, most) for t in range(1, (pairs - 1) // u + 1))
+    fitting = [(times, unroll) for times, unroll in loops if pairs - times * unroll + unroll <= most]
     times, unroll = min(fitting, key=lambda o: (o[0], pairs - o[0] * o[1] + o[1]))
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
@@ -163,18 +166,18 @@ _DONE: Mapping[str, float] = {
     "clip second": 4, "store second": 5,
 }  # fmt: skip
 """When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
-_ALONE = ("part", "shift", "scale second", "clip second", "store second", "scale first", "clip first", "store first")
+_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
 
 
 def _output_order(pipeline: Pipeline, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
-    """The instructions that turn sums into outputs, last pixel first; its first filter's store is the last one."""
+    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
     steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
     places = range(pixels - 1, -1, -1)
     if not pipeline.dual:
         return [(step, j) for j in places for step in steps]
     gap = len(steps) / 2
     order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
-    return [*(s for s in order if s != ("store first", 0)), ("store first", 0)]
+    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
 
 
 def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
@@ -186,14 +189,14 @@ def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
-        "words": pairs + (4 if fused else 2),
+        "words": 2 * pairs + 8,
+        "step": 1 if isinstance(op, Dense) else 2,
         "mixed": mixed,
         "fused": fused,
         "dual": pipeline.dual,
-        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (4, 2, 1)},
+        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "last_bias": int(op.parameters(io)["bias"][-1]),
-        "plan": {4: _unrolled(pairs, MOST), 2: _unrolled(pairs, TAIL), 1: _unrolled(pairs, TAIL)},
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST if isinstance(op, Dense) else TAIL)},
     }
 
 
@@ -202,22 +205,22 @@ def _is_torn(op: Conv2D) -> bool:
     return bool(op.pad) or op.dilation[1] > 1
 
 
+def _fits(op: Linear, io: IO) -> bool:
+    return io.inputs[1].zero_point == 0 and _pairs(op, io) < LONGEST
+
+
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
-    return op.is_pointwise and io.inputs[1].zero_point == 0
+    return op.is_pointwise and _fits(op, io)
 
 
 def _fits_im2col(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and not op.is_pointwise and io.inputs[1].zero_point == 0
-
-
-def _fits_dense(op: Dense, io: IO) -> bool:
-    return io.inputs[1].zero_point == 0
+    return op.groups == 1 and not op.is_pointwise and _fits(op, io)
 
 
 def _scratch(op: Linear, io: IO) -> int:
-    """The pairs of 4 pixels, and a kernel row that may be torn."""
+    """The pairs of two pixels (one in dense layers), and a kernel row that may be torn."""
     torn = _runs(op, io)[0] if isinstance(op, Conv2D) and _is_torn(op) else 0
-    return 16 * _pairs(op, io) + torn
+    return (4 if isinstance(op, Dense) else 8) * _pairs(op, io) + torn
 
 
 def _work(op: Linear, io: IO) -> Mapping[str, float]:
@@ -252,8 +255,8 @@ def _rows(pipeline: Pipeline, suffix: str, isa: frozenset[str], weights: Mapping
             arguments=RINGED, fits=_fits_im2col, cycles={**weights, "gathered": 2.0, "runs": 12}, **shared,
         ),
         Kernel(
-            f"dsp_rows{suffix}", Dense, "dsp/pointwise.c.j2",
-            arguments=WHOLE_ROWS, fits=_fits_dense, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
+            f"dsp_dense{suffix}", Dense, "dsp/dense.c.j2",
+            arguments=WHOLE_ROWS, fits=_fits, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
         ),
     )  # fmt: skip
 
