@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.dsp.depthwise_block import OFFSET, Block, Taps, most_outputs
+from tinycompile.backends.dsp.depthwise_block import OFFSET, STATE, Block, Nest, Taps, most_outputs
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.ir import IO, Array
@@ -74,7 +74,7 @@ def _fits(op: Conv2D, io: IO) -> bool:
         return False
     block = _block(op, io, _outputs(op, io))
     furthest = block.row_bytes * (op.kernel[0] - 1) + 4 * block.words
-    return max(furthest, block.turn_bytes, 4 * block.constants + 12) <= OFFSET
+    return max(furthest, block.turn_bytes, block.state + STATE, 6 * _pitch(op, io), 4 * io.x.channels) <= OFFSET
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
@@ -97,15 +97,18 @@ def _flash(op: Conv2D, io: IO) -> int:
 def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
     width, outputs = io.out.hw[1], _outputs(op, io)
     rest = width % outputs
+    block = _block(op, io, outputs)
+    last = _block(op, io, rest) if rest else None
     return {
         "width": width,
         "pitch": _pitch(op, io),
         "band": _band(op, io),
         "span": _span(op),
         "fast": _is_fast(op, io),
-        "block": _block(op, io, outputs),
-        "rest": _block(op, io, rest) if rest else None,
+        "block": block,
+        "rest": last,
         "one": _block(op, io, 1),
+        "nest": Nest(block, width // outputs, last, 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0),
     }
 
 

@@ -8,7 +8,7 @@ while the row goes by. Loads stand in groups, because a Cortex-M4 takes an extra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,10 @@ REGISTERS = tuple(f"r{i}" for i in range(13))
 MOST_OUTPUTS = 8
 OFFSET = 4095
 """The largest offset of a load or store, and the largest number that an instruction adds."""
+OUT, END, OUT_STEP, BAND, NEXT_WORDS, NEXT_OUT, BLOCKS, CONSTANTS, WORDS, OUTPUTS, CHANNELS, STATE = range(0, 48, 4)
+"""Where on the stack, behind the constants of a channel, lie: the outputs and the end of the words of the running
+loop, bytes from one row of outputs to the next, bytes of words of the whole band, the words and outputs of the next
+loop, the loops that are left; the constants, words and outputs of the next channel, the channels that are left."""
 MOST_WORDS = 3
 """Words of a row that are loaded in one go."""
 
@@ -112,50 +116,37 @@ class Block:
         """Words on the stack below the state: weights, bias, multiplier."""
         return self.height * self.taps.words + 2
 
-    @cached_property
-    def assembly(self) -> tuple[str, ...]:
-        """The block in a loop down the rows. Expects in r0 where the channel's constants end, in r1 the outputs, in
-        r2 the words, in r3 the words of the row after the last, in r4 bytes from one row of outputs to the next.
+    @property
+    def state(self) -> int:
+        """Bytes from the stack pointer to the state, behind the constants."""
+        return 4 * self.constants
 
-        Constants and state go to the stack for the time of the loop, which needs all other registers.
-        """
-        return tuple(self._assembly())
-
-    def _assembly(self) -> Iterator[str]:
-        yield "mov lr, r2"
-        yield "push {r1, r3, r4}"
-        for first in range(0, self.constants, 12):
-            count = min(12, self.constants - first)
-            registers = f"{{r1-r{count}}}" if count > 1 else "{r1}"
-            yield from (f"ldmdb r0!, {registers}", f"push {registers}")
+    def assembly(self, label: int) -> Iterator[str]:
+        """The block in a loop down the rows, from the words at LR on; all else is on the stack (see ``Nest``)."""
         sums, weights, free = self._registers()
-        yield ".balign 4"
-        yield "1:"
+        yield f"{label}:"
         fresh = set(range(self.outputs))
-        yield from self._row("0", sums, weights, free, fresh)
-        if self.height > 1:  # the assembler repeats them: a string in C has at most 4095 characters
-            yield f".irp row, {', '.join(str(row) for row in range(1, self.height))}"
-            yield from self._row(r"\\row", sums, weights, free, fresh)
-            yield ".endr"
+        for row in range(self.height):
+            yield from self._row(row, sums, weights, free, fresh)
         yield from self._finish(sums, [*free, *weights])
-        yield f"add sp, sp, #{4 * self.constants + 12}"
+        yield f"bne {label}b"
 
     def _registers(self) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
         used = self.outputs + self.taps.words
         return REGISTERS[: self.outputs], REGISTERS[self.outputs : used], REGISTERS[used : used + MOST_WORDS]
 
     def _row(
-        self, row: str, sums: Sequence[str], weights: Sequence[str], free: Sequence[str], fresh: set[int]
+        self, row: int, sums: Sequence[str], weights: Sequence[str], free: Sequence[str], fresh: set[int]
     ) -> Iterator[str]:
         """One kernel row; the first of all starts the sums (``fresh``) from the bias, which the last of them holds."""
         for i, register in enumerate(weights):
-            yield f"ldr {register}, [sp, #{row}*{4 * self.taps.words}+{4 * i}]"
+            yield f"ldr {register}, [sp, #{4 * (row * self.taps.words + i)}]"
         if fresh:
-            yield f"ldr {sums[-1]}, [sp, #{4 * self.constants - 8}]"
+            yield f"ldr {sums[-1]}, [sp, #{self.state - 8}]"
         for first in range(0, self.words, len(free)):
             group = range(first, min(first + len(free), self.words))
             for word in group:
-                yield f"ldr {free[word - first]}, [lr, #{row}*{self.row_bytes}+{4 * word}]"
+                yield f"ldr {free[word - first]}, [lr, #{row * self.row_bytes + 4 * word}]"
             for word in group:
                 for step in self.steps[word]:
                     start = sums[-1] if step.out in fresh else sums[step.out]
@@ -166,7 +157,7 @@ class Block:
         """Sums to int8, the next turn."""
         multiplier, out, step, *more = free
         zero = more[0] if more else step
-        loads = {multiplier: 4 * self.constants - 4, out: 4 * self.constants, step: 4 * self.constants + 8}
+        loads = {multiplier: self.state - 4, out: self.state + OUT, step: self.state + OUT_STEP}
         for register, offset in loads.items():
             if register != zero:
                 yield f"ldr {register}, [sp, #{offset}]"
@@ -180,18 +171,112 @@ class Block:
             yield f"strb {r}, [{out}, #{i * self.out_step}]"
         if step == zero:
             yield f"ldr {step}, [sp, #{loads[step]}]"
-        yield f"ldr {multiplier}, [sp, #{4 * self.constants + 4}]"
+        yield f"ldr {multiplier}, [sp, #{self.state + END}]"
         yield f"add {out}, {out}, {step}"
         yield f"add lr, lr, #{self.turn_bytes}"
-        yield f"str {out}, [sp, #{4 * self.constants}]"
+        yield f"str {out}, [sp, #{self.state + OUT}]"
         yield f"cmp lr, {multiplier}"
-        yield "bne 1b"
 
     def _clamp(self, register: str) -> Iterator[str]:
         if self.low > -128:
             yield from (f"cmp {register}, #{self.low}", "it lt", f"movlt {register}, #{self.low}")
         if self.high < 127:
             yield from (f"cmp {register}, #{self.high}", "it gt", f"movgt {register}, #{self.high}")
+
+
+@dataclass(frozen=True)
+class Nest:
+    """All outputs of a band of rows: channel by channel, down the rows in columns of ``block``, and of ``rest``."""
+
+    block: Block
+    count: int
+    """Blocks beside each other."""
+    rest: Block | None
+    channel_bytes: int
+    """From the words of one channel to those of the next."""
+
+    @cached_property
+    def assembly(self) -> tuple[str, ...]:
+        """Expects in r0 where the first channel's constants end, in r1 its outputs, in r2 its words, in r3 the bytes
+        of the band's words, in r4 those from one row of outputs to the next, in r5 the number of channels."""
+        return tuple(self._assembly())
+
+    def _assembly(self) -> Iterator[str]:
+        yield f"sub sp, sp, #{STATE}"
+        for register, place in (
+            ("r4", OUT_STEP), ("r3", BAND), ("r0", CONSTANTS), ("r2", WORDS), ("r1", OUTPUTS), ("r5", CHANNELS),
+        ):  # fmt: skip
+            yield f"str {register}, [sp, #{place}]"
+        yield "3:"
+        yield from self._channel()
+        yield from self.block.assembly(1)
+        if self.count > 1:
+            yield from self._next_column()
+        if self.rest is not None:
+            yield from self._load({"lr": NEXT_WORDS, "r1": NEXT_OUT, "r2": BAND})
+            yield from self._start()
+            yield from self.rest.assembly(2)
+        yield f"add sp, sp, #{self.block.state}"
+        yield f"ldr r0, [sp, #{CHANNELS}]"
+        yield "subs r0, r0, #1"
+        yield f"str r0, [sp, #{CHANNELS}]"
+        yield "bne 3b"
+        yield f"add sp, sp, #{STATE}"
+
+    def _channel(self) -> Iterator[str]:
+        """The constants to the stack, the state as it is before the first block."""
+        yield f"ldr r12, [sp, #{CONSTANTS}]"
+        for first in range(0, self.block.constants, 12):
+            count = min(12, self.block.constants - first)
+            registers = f"{{r0-r{count - 1}}}" if count > 1 else "{r0}"
+            yield from (f"ldmdb r12!, {registers}", f"push {registers}")
+        yield from _add("r12", "r12", 8 * self.block.constants)
+        yield from self._load({"lr": WORDS, "r1": OUTPUTS, "r2": BAND})
+        yield from _add("r6", "lr", self.channel_bytes)
+        yield from _add("r7", "r1", 1)
+        yield from self._store({"r12": CONSTANTS, "r6": WORDS, "r7": OUTPUTS})
+        yield from self._start()
+        if self.count > 1:
+            yield f"mov r0, #{self.count - 1}"
+            yield from self._store({"r0": BLOCKS})
+        if self.count > 1 or self.rest is not None:
+            yield from self._step()
+
+    def _start(self) -> Iterator[str]:
+        """A loop down the rows from the words at LR and the outputs at r1 on; r2 holds the bytes of the band."""
+        yield "add r3, lr, r2"
+        yield from self._store({"r1": OUT, "r3": END})
+
+    def _step(self) -> Iterator[str]:
+        """The words and outputs of the column after LR and r1."""
+        yield from _add("r4", "lr", 2 * self.block.outputs * self.block.taps.stride)
+        yield from _add("r5", "r1", self.block.outputs * self.block.out_step)
+        yield from self._store({"r4": NEXT_WORDS, "r5": NEXT_OUT})
+
+    def _next_column(self) -> Iterator[str]:
+        yield from self._load({"r0": BLOCKS, "lr": NEXT_WORDS, "r1": NEXT_OUT, "r2": BAND})
+        yield "subs r0, r0, #1"
+        yield "bmi 4f"
+        yield from self._store({"r0": BLOCKS})
+        yield from self._start()
+        yield from self._step()
+        yield "b 1b"
+        yield "4:"
+
+    def _load(self, places: Mapping[str, int]) -> Iterator[str]:
+        for register, place in places.items():
+            yield f"ldr {register}, [sp, #{self.block.state + place}]"
+
+    def _store(self, places: Mapping[str, int]) -> Iterator[str]:
+        for register, place in places.items():
+            yield f"str {register}, [sp, #{self.block.state + place}]"
+
+
+def _add(to: str, register: str, number: int) -> Iterator[str]:
+    if number or to != register:
+        yield f"add {to}, {register}, #{number % 4096}"
+    if number >= 4096:
+        yield f"add {to}, {to}, #{number // 4096 * 4096}"
 
 
 def most_outputs(taps: Taps, out_step: int) -> int:
