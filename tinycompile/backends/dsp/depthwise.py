@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.dsp.depthwise_block import OFFSET, STATE, Block, Nest, Taps, most_outputs
+from tinycompile.backends.dsp.depthwise_block import STATE, Block, Nest, Taps, most_outputs
+from tinycompile.backends.dsp.planes import PlaneRows
+from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.ir import IO, Array
@@ -16,7 +20,7 @@ from tinycompile.ops.conv_2d import Conv2D
 
 GROUP = 4
 """Channels whose rows are brought to int16 together, a word of each pixel."""
-BAND_BYTES = 4096
+BAND_BYTES = 6144
 """Scratch that a band of rows may take where more than ``BAND_ROWS`` fit."""
 BAND_ROWS = 8
 """Output rows of a band, at most, where rows are long."""
@@ -74,7 +78,7 @@ def _fits(op: Conv2D, io: IO) -> bool:
         return False
     block = _block(op, io, _outputs(op, io))
     furthest = block.row_bytes * (op.kernel[0] - 1) + 4 * block.words
-    return max(furthest, block.turn_bytes, block.state + STATE, 6 * _pitch(op, io), 4 * io.x.channels) <= OFFSET
+    return max(furthest, block.turn_bytes, block.state + STATE) <= OFFSET
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
@@ -94,12 +98,16 @@ def _flash(op: Conv2D, io: IO) -> int:
     return 4 * io.out.channels * (op.kernel[0] * _taps(op).words + 2)
 
 
-def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
+def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     width, outputs = io.out.hw[1], _outputs(op, io)
     rest = width % outputs
-    block = _block(op, io, outputs)
+    block, channel = _block(op, io, outputs), 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0
     last = _block(op, io, rest) if rest else None
+    skip, left = max(0, -op.pad.left), max(0, op.pad.left)
+    columns = min(io.x.hw[1] - skip, _pitch(op, io) - left)
+    rows = PlaneRows(left, columns, _pitch(op, io), io.x.channels, dual)
     return {
+        "rows": rows if rows.is_wanted else None,
         "width": width,
         "pitch": _pitch(op, io),
         "band": _band(op, io),
@@ -108,7 +116,7 @@ def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
         "block": block,
         "rest": last,
         "one": _block(op, io, 1),
-        "nest": Nest(block, width // outputs, last, 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0),
+        "nest": Nest(block, width // outputs, last, channel, dual),
     }
 
 
@@ -129,19 +137,25 @@ def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     }
 
 
+PLANES = Kernel(
+    "depthwise_planes", Conv2D, "dsp/depthwise_planes.c.j2",
+    isa=frozenset({"dsp"}),
+    arguments=RINGED,
+    sources=("include/tc_simd.h", "kernels/dsp/tc_planes.h"),
+    fits=_fits,
+    scratch=_scratch,
+    pack=_pack,
+    flash=_flash,
+    numbers=_numbers,
+    lag=lambda op, io, index: None,
+    work=_work,
+    cycles={"outputs": 10.5, "blocks": 25, "channels": 30, "rows": 20, "elements": 1.7, "call": 60},
+)  # fmt: skip
+
 ROWS: tuple[Kernel, ...] = (
-    Kernel(
-        "depthwise_planes", Conv2D, "dsp/depthwise_planes.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=RINGED,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_planes.h"),
-        fits=_fits,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        lag=lambda op, io, index: None,
-        work=_work,
-        cycles={"outputs": 10.5, "blocks": 25, "channels": 30, "rows": 20, "elements": 1.7, "call": 60},
+    replace(
+        PLANES, name="depthwise_planes_m7", isa=PLANES.isa | {"cortex-m7"}, numbers=partial(_numbers, dual=True),
+        cycles={name: 0.8 * cycles for name, cycles in PLANES.cycles.items()},
     ),
+    PLANES,
 )  # fmt: skip

@@ -12,19 +12,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add
 from tinycompile.ir import Array
 
-REGISTERS = tuple(f"r{i}" for i in range(13))
-"""For the sums, the weights and the words; LR holds the position in the rows."""
 MOST_OUTPUTS = 8
-OFFSET = 4095
-"""The largest offset of a load or store, and the largest number that an instruction adds."""
 OUT, END, OUT_STEP, BAND, NEXT_WORDS, NEXT_OUT, BLOCKS, CONSTANTS, WORDS, OUTPUTS, CHANNELS, STATE = range(0, 48, 4)
 """Where on the stack, behind the constants of a channel, lie: the outputs and the end of the words of the running
 loop, bytes from one row of outputs to the next, bytes of words of the whole band, the words and outputs of the next
 loop, the loops that are left; the constants, words and outputs of the next channel, the channels that are left."""
-MOST_WORDS = 3
-"""Words of a row that are loaded in one go."""
+BIAS, MULTIPLIER = -8, -4
+ZERO = 1 << 20
+"""Not on the stack: the zero point of the outputs."""
+RESIDENT = (OUT, END, MULTIPLIER, OUT_STEP, ZERO)
+"""What spare registers hold, most worthwhile first."""
+MOST_WORDS, MOST_GROUP = 3, 5
+"""Words of a row that are loaded in one go: as many as there must be registers for, and at most."""
+
+
+@dataclass(frozen=True)
+class Registers:
+    """Of the sums, of the weights and words of a row, and of what else stays in one, by its place on the stack."""
+
+    sums: Sequence[str]
+    weights: Sequence[str]
+    words: Sequence[str]
+    kept: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -121,28 +134,42 @@ class Block:
         """Bytes from the stack pointer to the state, behind the constants."""
         return 4 * self.constants
 
+    @cached_property
+    def registers(self) -> Registers:
+        """What lies in which register."""
+        used = self.outputs + self.taps.words
+        words = REGISTERS[used : used + max(MOST_WORDS, min(self.words, MOST_GROUP))]
+        spare = REGISTERS[used + len(words) :]
+        resident = [place for place in RESIDENT if place != ZERO or self.zero_point]
+        kept = dict(zip(resident, spare, strict=False))
+        return Registers(REGISTERS[: self.outputs], REGISTERS[self.outputs : used], words, kept)
+
+    def prepare(self) -> Iterator[str]:
+        """What the loop wants in registers: from the stack, LR apart."""
+        for place, register in self.registers.kept.items():
+            if place == ZERO:
+                yield f"mov {register}, #{self.zero_point}"
+            else:
+                yield f"ldr {register}, [sp, #{self.state + place}]"
+
     def assembly(self, label: int) -> Iterator[str]:
         """The block in a loop down the rows, from the words at LR on; all else is on the stack (see ``Nest``)."""
-        sums, weights, free = self._registers()
+        yield from self.prepare()
+        yield ".balign 4"
         yield f"{label}:"
         fresh = set(range(self.outputs))
         for row in range(self.height):
-            yield from self._row(row, sums, weights, free, fresh)
-        yield from self._finish(sums, [*free, *weights])
+            yield from self._row(row, fresh)
+        yield from self._finish()
         yield f"bne {label}b"
 
-    def _registers(self) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-        used = self.outputs + self.taps.words
-        return REGISTERS[: self.outputs], REGISTERS[self.outputs : used], REGISTERS[used : used + MOST_WORDS]
-
-    def _row(
-        self, row: int, sums: Sequence[str], weights: Sequence[str], free: Sequence[str], fresh: set[int]
-    ) -> Iterator[str]:
+    def _row(self, row: int, fresh: set[int]) -> Iterator[str]:
         """One kernel row; the first of all starts the sums (``fresh``) from the bias, which the last of them holds."""
+        sums, weights, free = self.registers.sums, self.registers.weights, self.registers.words
         for i, register in enumerate(weights):
             yield f"ldr {register}, [sp, #{4 * (row * self.taps.words + i)}]"
         if fresh:
-            yield f"ldr {sums[-1]}, [sp, #{self.state - 8}]"
+            yield f"ldr {sums[-1]}, [sp, #{self.state + BIAS}]"
         for first in range(0, self.words, len(free)):
             group = range(first, min(first + len(free), self.words))
             for word in group:
@@ -153,29 +180,46 @@ class Block:
                     fresh.discard(step.out)
                     yield f"{step.name} {sums[step.out]}, {free[word - first]}, {weights[step.weight]}, {start}"
 
-    def _finish(self, sums: Sequence[str], free: Sequence[str]) -> Iterator[str]:
+    def _finish(self) -> Iterator[str]:
         """Sums to int8, the next turn."""
-        multiplier, out, step, *more = free
-        zero = more[0] if more else step
-        loads = {multiplier: self.state - 4, out: self.state + OUT, step: self.state + OUT_STEP}
-        for register, offset in loads.items():
-            if register != zero:
-                yield f"ldr {register}, [sp, #{offset}]"
-        if self.zero_point:
-            yield f"mov {zero}, #{self.zero_point}"
+        sums, kept = self.registers.sums, self.registers.kept
+        free = self._freed()
+        found = dict(kept)
+        wanted = [p for p in (MULTIPLIER, ZERO, OUT, OUT_STEP, END) if p not in found]
+        if not self.zero_point:
+            wanted = [p for p in wanted if p != ZERO]
+        late = wanted[len(free) :]
+        found |= dict(zip(wanted, free, strict=False))
+        if ZERO in wanted:
+            yield f"mov {found[ZERO]}, #{self.zero_point}"
+        for place in wanted[: len(free)]:
+            if place != ZERO:
+                yield f"ldr {found[place]}, [sp, #{self.state + place}]"
         for r in sums:
-            yield f"smmlar {r}, {r}, {multiplier}, {zero}" if self.zero_point else f"smmulr {r}, {r}, {multiplier}"
+            zero = f", {found[ZERO]}" if self.zero_point else ""
+            yield f"{'smmlar' if zero else 'smmulr'} {r}, {r}, {found[MULTIPLIER]}{zero}"
         for i, r in enumerate(sums):
             yield f"ssat {r}, #8, {r}"
             yield from self._clamp(r)
-            yield f"strb {r}, [{out}, #{i * self.out_step}]"
-        if step == zero:
-            yield f"ldr {step}, [sp, #{loads[step]}]"
-        yield f"ldr {multiplier}, [sp, #{self.state + END}]"
-        yield f"add {out}, {out}, {step}"
-        yield f"add lr, lr, #{self.turn_bytes}"
-        yield f"str {out}, [sp, #{self.state + OUT}]"
-        yield f"cmp lr, {multiplier}"
+            yield f"strb {r}, [{found[OUT]}, #{i * self.out_step}]"
+        spent = iter([*sums, found[MULTIPLIER]])
+        for place in late:
+            found[place] = next(spent)
+            yield f"ldr {found[place]}, [sp, #{self.state + place}]"
+        yield f"add {found[OUT]}, {found[OUT]}, {found[OUT_STEP]}"
+        yield from add("lr", "lr", self.turn_bytes)
+        if OUT not in kept:
+            yield f"str {found[OUT]}, [sp, #{self.state + OUT}]"
+        yield f"cmp lr, {found[END]}"
+
+    def _freed(self) -> list[str]:
+        """The registers of words and weights, in the order of their last use in a row."""
+        words, weights = self.registers.words, self.registers.weights
+        last: dict[str, int] = dict.fromkeys([*words, *weights], -1)
+        for word, steps in enumerate(self.steps):
+            for step in steps:
+                last |= {words[word % len(words)]: word, weights[step.weight]: word}
+        return sorted(last, key=lambda register: last[register])
 
     def _clamp(self, register: str) -> Iterator[str]:
         if self.low > -128:
@@ -194,12 +238,14 @@ class Nest:
     rest: Block | None
     channel_bytes: int
     """From the words of one channel to those of the next."""
+    dual: bool = False
+    """Whether in an order for two instructions a cycle."""
 
     @cached_property
     def assembly(self) -> tuple[str, ...]:
         """Expects in r0 where the first channel's constants end, in r1 its outputs, in r2 its words, in r3 the bytes
         of the band's words, in r4 those from one row of outputs to the next, in r5 the number of channels."""
-        return tuple(self._assembly())
+        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
 
     def _assembly(self) -> Iterator[str]:
         yield f"sub sp, sp, #{STATE}"
@@ -230,10 +276,10 @@ class Nest:
             count = min(12, self.block.constants - first)
             registers = f"{{r0-r{count - 1}}}" if count > 1 else "{r0}"
             yield from (f"ldmdb r12!, {registers}", f"push {registers}")
-        yield from _add("r12", "r12", 8 * self.block.constants)
+        yield from add("r12", "r12", 8 * self.block.constants)
         yield from self._load({"lr": WORDS, "r1": OUTPUTS, "r2": BAND})
-        yield from _add("r6", "lr", self.channel_bytes)
-        yield from _add("r7", "r1", 1)
+        yield from add("r6", "lr", self.channel_bytes)
+        yield from add("r7", "r1", 1)
         yield from self._store({"r12": CONSTANTS, "r6": WORDS, "r7": OUTPUTS})
         yield from self._start()
         if self.count > 1:
@@ -249,8 +295,8 @@ class Nest:
 
     def _step(self) -> Iterator[str]:
         """The words and outputs of the column after LR and r1."""
-        yield from _add("r4", "lr", 2 * self.block.outputs * self.block.taps.stride)
-        yield from _add("r5", "r1", self.block.outputs * self.block.out_step)
+        yield from add("r4", "lr", 2 * self.block.outputs * self.block.taps.stride)
+        yield from add("r5", "r1", self.block.outputs * self.block.out_step)
         yield from self._store({"r4": NEXT_WORDS, "r5": NEXT_OUT})
 
     def _next_column(self) -> Iterator[str]:
@@ -270,13 +316,6 @@ class Nest:
     def _store(self, places: Mapping[str, int]) -> Iterator[str]:
         for register, place in places.items():
             yield f"str {register}, [sp, #{self.block.state + place}]"
-
-
-def _add(to: str, register: str, number: int) -> Iterator[str]:
-    if number or to != register:
-        yield f"add {to}, {register}, #{number % 4096}"
-    if number >= 4096:
-        yield f"add {to}, {to}, #{number // 4096 * 4096}"
 
 
 def most_outputs(taps: Taps, out_step: int) -> int:
