@@ -16,6 +16,9 @@ _REGISTER = re.compile(r"\b(?:r\d+|lr|sp)\b")
 _PLAIN = re.compile(
     r"(smla|smul|smmla|smmul|ldr |str |strb |ssat|usat|add |sub |mov |cmp |mvn |pkh|sxtb16|sadd16|ssub16)\S*"
 )
+EARLIER = 0.25
+"""How much longer the chain behind an instruction must be for it to overtake the one before, in cycles: else sums that
+are ready wait for all others, and the stores at the end for each other."""
 _LIMITS = {"multiply": 1, "memory": 2, "shift": 1, "any": 2}
 
 
@@ -102,47 +105,26 @@ def _joined(lines: Iterable[str]) -> Iterator[_Instruction]:
 
 
 def _scheduled(lines: Sequence[str]) -> Iterator[str]:
-    """From the front, or from the back where that takes fewer cycles."""
     code = list(_joined(lines))
-    after = [_waits(code, i) for i in range(len(code))]
-    before: list[dict[int, int]] = [{} for _ in code]
-    for i, waits in enumerate(after):
-        for first, cycles in waits.items():
-            before[first][i] = cycles
-    forward, backward = _issued(code, after, before), _issued(code, before, after)
-    if max(backward.values(), default=0) < max(forward.values(), default=0):
-        order = sorted(reversed(backward), key=lambda i: -backward[i])
-    else:
-        order = sorted(forward, key=lambda i: forward[i])
-    for i in order:
-        yield from code[i].lines
-
-
-def _issued(
-    code: Sequence[_Instruction], waits: Sequence[dict[int, int]], awaited: Sequence[dict[int, int]]
-) -> dict[int, int]:
-    """The cycle of each instruction, in order of issue: ``waits`` on others, ``awaited`` by others, for cycles."""
-    height: dict[int, int] = {}
-
-    def chain(i: int) -> int:
-        if i not in height:
-            height[i] = max((chain(other) + cycles for other, cycles in awaited[i].items()), default=0)
-        return height[i]
-
-    waiting = sorted(range(len(code)), key=lambda i: -chain(i))
+    waits = [_waits(code, i) for i in range(len(code))]
+    chain = [0] * len(code)
+    for i in reversed(range(len(code))):
+        for before, cycles in waits[i].items():
+            chain[before] = max(chain[before], chain[i] + cycles)
+    waiting = sorted(range(len(code)), key=lambda i: i * EARLIER - chain[i])
     issued: dict[int, int] = {}
     now = 0
     while waiting:
         free = dict(_LIMITS)
-        for i in list(waiting):
+        for i in tuple(waiting):
             ready = all(b in issued and issued[b] + cycles <= now for b, cycles in waits[i].items())
             if ready and all(free[r] >= n for r, n in code[i].needs.items()):
                 issued[i] = now
                 waiting.remove(i)
                 for r, n in code[i].needs.items():
                     free[r] -= n
+                yield from code[i].lines
         now += 1
-    return issued
 
 
 def _waits(code: Sequence[_Instruction], i: int) -> dict[int, int]:

@@ -11,7 +11,7 @@ OFFSET = 4095
 
 def add(to: str, register: str, number: int) -> Iterator[str]:
     """``to = register + number``, in as many instructions as the number (below 2**24) takes."""
-    if number % 4096 or number == 0 and to != register:
+    if number % 4096 or (number == 0 and to != register):
         yield f"add {to}, {register}, #{number % 4096}"
         register = to
     if number >= 4096:
