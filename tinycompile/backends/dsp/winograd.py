@@ -26,6 +26,9 @@ POSITIONS = 16
 CHUNK = 16
 """Most pairs of channels that the products take in without a loop: 0.9 KB of code."""
 
+FURTHEST = 4095
+"""The largest constant offset of a load or store."""
+
 MOST_CHANNELS = (2**31 - 1) // (4 * 9 * 128 * 128)
 """Four times the largest sum of 3x3 products stays within int32."""
 
@@ -70,14 +73,34 @@ def _words(weights: Array) -> Array:
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     p = op.parameters(io)
-    return {"weights": _words(io.inputs[1].values), "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
+    weights, rq = _words(io.inputs[1].values), p["requantizer"]
+    if not _is_fast(op, io):
+        return {"weights": weights, "bias": p["bias"], **requantizer_arrays(rq)}
+    rescale = np.stack([p["bias"], np.broadcast_to(rq.multiplier, len(p["bias"]))], axis=1)
+    return {"weights": weights, "rescale": rescale.astype(np.int32)}
+
+
+def _is_fast(op: Conv2D, io: IO) -> bool:
+    """SMMLAR alone requantises, and constant offsets reach all sums and outputs."""
+    rq = op.parameters(io)["requantizer"]
+    plain = rq.scheme == "native" and not np.any(rq.shift)
+    return plain and 4 * (7 * _step(io) + 1) <= FURTHEST and 3 * io.out.channels <= FURTHEST
+
+
+def _step(io: IO) -> int:
+    """Words from one position of the two tiles to the next: theirs, and 4x2 sums."""
+    count, chunk = _chunks(io.x.channels)
+    return 2 * count * chunk + 8
 
 
 def _flash(op: Conv2D, io: IO) -> int:
     count, chunk = _chunks(io.x.channels)
     blocks = -(-io.out.channels // BLOCK)
+    weights = blocks * BLOCK * POSITIONS * count * chunk * 4
+    if _is_fast(op, io):
+        return weights + 8 * io.out.channels
     rest = requantizer_arrays(op.parameters(io)["requantizer"])
-    return blocks * BLOCK * POSITIONS * count * chunk * 4 + 4 * io.out.channels + sum(a.nbytes for a in rest.values())
+    return weights + 4 * io.out.channels + sum(a.nbytes for a in rest.values())
 
 
 def _fits(op: Conv2D, io: IO) -> bool:
@@ -87,8 +110,7 @@ def _fits(op: Conv2D, io: IO) -> bool:
 
 def _tiles_bytes(io: IO) -> int:
     """Two transformed tiles and the sums of 4 filters."""
-    count, chunk = _chunks(io.x.channels)
-    return POSITIONS * 4 * (2 * count * chunk + 8)
+    return POSITIONS * 4 * _step(io)
 
 
 def _scratch(op: Conv2D, io: IO) -> int:
@@ -101,7 +123,7 @@ def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
     count, chunk = _chunks(channels)
     groups, tail = divmod(channels, 4)
     loops = {"pairs": count * chunk, "count": count, "chunk": chunk}
-    return {**loops, "groups": groups, "tail": tail, "patch": _tiles_bytes(io)}
+    return {**loops, "groups": groups, "tail": tail, "patch": _tiles_bytes(io), "fast": _is_fast(op, io)}
 
 
 def _never(op: Conv2D, io: IO, index: int) -> None:
