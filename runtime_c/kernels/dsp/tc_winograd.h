@@ -10,48 +10,6 @@
 
 #define TC_WINOGRAD_SUMS 8 /* 4 filters by 2 tiles */
 
-/* One column of a tile after B^T, B^T = (1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1). */
-typedef struct {
-    uint32_t v0, v1, v2, v3;
-} tc_winograd_column;
-
-TC_INLINE tc_winograd_column tc_winograd_vertical(uint32_t d0, uint32_t d1, uint32_t d2, uint32_t d3)
-{
-    tc_winograd_column c;
-    c.v0 = tc_ssub16(d0, d2);
-    c.v1 = tc_sadd16(d1, d2);
-    c.v2 = tc_ssub16(d2, d1);
-    c.v3 = tc_ssub16(d1, d3);
-    return c;
-}
-
-/* a - b and a + b to one column of positions, ``row`` words apart. */
-TC_INLINE void tc_winograd_minus(uint32_t *to, int32_t row, tc_winograd_column a, tc_winograd_column b)
-{
-    to[0] = tc_ssub16(a.v0, b.v0);
-    to[row] = tc_ssub16(a.v1, b.v1);
-    to[2 * row] = tc_ssub16(a.v2, b.v2);
-    to[3 * row] = tc_ssub16(a.v3, b.v3);
-}
-
-TC_INLINE void tc_winograd_plus(uint32_t *to, int32_t row, tc_winograd_column a, tc_winograd_column b)
-{
-    to[0] = tc_sadd16(a.v0, b.v0);
-    to[row] = tc_sadd16(a.v1, b.v1);
-    to[2 * row] = tc_sadd16(a.v2, b.v2);
-    to[3 * row] = tc_sadd16(a.v3, b.v3);
-}
-
-/* One tile times B: the four columns to positions ``step`` words apart. */
-TC_INLINE void tc_winograd_tile(uint32_t *to, int32_t step, tc_winograd_column c0, tc_winograd_column c1,
-                                tc_winograd_column c2, tc_winograd_column c3)
-{
-    tc_winograd_minus(to, 4 * step, c0, c2);
-    tc_winograd_plus(to + step, 4 * step, c1, c2);
-    tc_winograd_minus(to + 2 * step, 4 * step, c2, c1);
-    tc_winograd_minus(to + 3 * step, 4 * step, c1, c3);
-}
-
 /* The first ``channels`` (at most 4) bytes at ``from``; two lie in bytes 0 and 2, where one pair takes them. */
 TC_INLINE uint32_t tc_winograd_load(const int8_t *from, int32_t channels)
 {
@@ -62,6 +20,97 @@ TC_INLINE uint32_t tc_winograd_load(const int8_t *from, int32_t channels)
     return channels == 1   ? bytes[0]
            : channels == 2 ? bytes[0] | (uint32_t)bytes[1] << 16
                            : bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16;
+}
+
+/* Channels 0 and 2 of these, or (``odd``) 1 and 3, as int16. */
+TC_INLINE uint32_t tc_winograd_half(uint32_t bytes, int odd)
+{
+    return odd ? tc_sxtb16_ror8(bytes) : tc_sxtb16(bytes);
+}
+
+/* Four pixels of a row times B, to positions ``step`` words apart: B^T = (1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1). */
+TC_INLINE void tc_winograd_row(uint32_t *to, int32_t step, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3)
+{
+    to[0] = tc_ssub16(c0, c2);
+    to[step] = tc_sadd16(c1, c2);
+    to[2 * step] = tc_ssub16(c2, c1);
+    to[3 * step] = tc_ssub16(c1, c3);
+}
+
+/* The difference of two pixels, as two pairs of channels. */
+typedef struct {
+    uint32_t even, odd;
+} tc_winograd_difference;
+
+TC_INLINE tc_winograd_difference tc_winograd_minus(const int8_t *a, const int8_t *b, int32_t channels)
+{
+    const uint32_t x = tc_winograd_load(a, channels), y = tc_winograd_load(b, channels);
+    tc_winograd_difference d;
+    d.even = tc_ssub16(tc_winograd_half(x, 0), tc_winograd_half(y, 0));
+    d.odd = tc_ssub16(tc_winograd_half(x, 1), tc_winograd_half(y, 1));
+    return d;
+}
+
+/* Row 0 or 3 of two transformed tiles, for up to four channels: of the difference of two rows of 6 pixels, which lie
+ * ``pixel`` bytes apart. */
+TC_INLINE void tc_winograd_outer(uint32_t *to, int32_t step, const int8_t *a, const int8_t *b, int32_t pixel,
+                                 int32_t channels)
+{
+    const tc_winograd_difference c0 = tc_winograd_minus(a, b, channels);
+    const tc_winograd_difference c1 = tc_winograd_minus(a + pixel, b + pixel, channels);
+    const tc_winograd_difference c2 = tc_winograd_minus(a + 2 * pixel, b + 2 * pixel, channels);
+    const tc_winograd_difference c3 = tc_winograd_minus(a + 3 * pixel, b + 3 * pixel, channels);
+    const tc_winograd_difference c4 = tc_winograd_minus(a + 4 * pixel, b + 4 * pixel, channels);
+    const tc_winograd_difference c5 = tc_winograd_minus(a + 5 * pixel, b + 5 * pixel, channels);
+    tc_winograd_row(to, step, c0.even, c1.even, c2.even, c3.even);
+    tc_winograd_row(to + 1, step, c2.even, c3.even, c4.even, c5.even);
+    if (channels > 2) {
+        tc_winograd_row(to + 2, step, c0.odd, c1.odd, c2.odd, c3.odd);
+        tc_winograd_row(to + 3, step, c2.odd, c3.odd, c4.odd, c5.odd);
+    }
+}
+
+/* Sum and difference of two pixels, of one pair of channels. */
+typedef struct {
+    uint32_t sum, difference;
+} tc_winograd_both;
+
+TC_INLINE tc_winograd_both tc_winograd_sums(const int8_t *a, const int8_t *b, int32_t channels, int odd)
+{
+    const uint32_t x = tc_winograd_half(tc_winograd_load(a, channels), odd);
+    const uint32_t y = tc_winograd_half(tc_winograd_load(b, channels), odd);
+    tc_winograd_both d;
+    d.sum = tc_sadd16(x, y);
+    d.difference = tc_ssub16(y, x);
+    return d;
+}
+
+/* Rows 1 and 2 of two transformed tiles, for one pair of channels: of the sum and the difference of two rows. */
+TC_INLINE void tc_winograd_inner(uint32_t *to, int32_t step, const int8_t *a, const int8_t *b, int32_t pixel,
+                                 int32_t channels, int odd)
+{
+    const tc_winograd_both c0 = tc_winograd_sums(a, b, channels, odd);
+    const tc_winograd_both c1 = tc_winograd_sums(a + pixel, b + pixel, channels, odd);
+    const tc_winograd_both c2 = tc_winograd_sums(a + 2 * pixel, b + 2 * pixel, channels, odd);
+    const tc_winograd_both c3 = tc_winograd_sums(a + 3 * pixel, b + 3 * pixel, channels, odd);
+    const tc_winograd_both c4 = tc_winograd_sums(a + 4 * pixel, b + 4 * pixel, channels, odd);
+    const tc_winograd_both c5 = tc_winograd_sums(a + 5 * pixel, b + 5 * pixel, channels, odd);
+    tc_winograd_row(to, step, c0.sum, c1.sum, c2.sum, c3.sum);
+    tc_winograd_row(to + 4 * step, step, c0.difference, c1.difference, c2.difference, c3.difference);
+    tc_winograd_row(to + 1, step, c2.sum, c3.sum, c4.sum, c5.sum);
+    tc_winograd_row(to + 1 + 4 * step, step, c2.difference, c3.difference, c4.difference, c5.difference);
+}
+
+/* All positions of two tiles, for the channels of one word, from four rows of pixels. */
+TC_INLINE void tc_winograd_tiles(uint32_t *to, int32_t step, const int8_t *d0, const int8_t *d1, const int8_t *d2,
+                                 const int8_t *d3, int32_t pixel, int32_t channels)
+{
+    tc_winograd_outer(to, step, d0, d2, pixel, channels);
+    tc_winograd_inner(to + 4 * step, step, d1, d2, pixel, channels, 0);
+    if (channels > 2) {
+        tc_winograd_inner(to + 2 + 4 * step, step, d1, d2, pixel, channels, 1);
+    }
+    tc_winograd_outer(to + 12 * step, step, d1, d3, pixel, channels);
 }
 
 /* Sixteen sums, ``step`` words apart, to four outputs, times 4: A^T m A, A^T = (1 1 1 0; 0 1 -1 -1), modulo 2^32. */
