@@ -39,7 +39,7 @@ def _fits_pointwise(op: Conv2D, io: IO) -> bool:
 
 
 def _fits_whole(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and op.is_whole(io) and fits_pairs(op, io)
+    return op.groups == 1 and op.is_whole(io) and not op.is_pointwise and fits_pairs(op, io)
 
 
 def _in_blocks(io: IO, words: Array) -> Array:
