@@ -37,8 +37,10 @@ class Form:
 SINGLE = Form(dual=False, short=2)
 DUAL = Form(dual=True, short=1)
 
-MOST = 20
+MOST = 26
 """Pairs of inputs that the code of a block is unrolled for."""
+MOST_ONE = 40
+"""The same for the shorter code of blocks of one pixel."""
 TAIL = 4
 """The same for the block of a last pixel by itself."""
 FILTERS = 4
@@ -200,7 +202,7 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "dual": form.dual,
         "order": {pixels: _output_order(form, pixels, mixed) for pixels in (2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST if form.one else TAIL)},
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST_ONE if form.one else TAIL)},
     }
 
 
