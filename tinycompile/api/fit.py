@@ -4,6 +4,7 @@ How much those take is known exactly once an image is linked. So the first plan 
 needs, and in most builds it is also the last. Where there is no room for what its image needs, the next best program
 is tried, with a smaller arena; after a few of them, or with several banks, one that leaves what the last one
 needed. If that image needs less than was kept for it, a faster program may fit into what is left, and is tried.
+Where an image is too large for the flash, the next one gets kernels whose constants leave what was missing.
 """
 
 from __future__ import annotations
@@ -83,6 +84,20 @@ def fit(work: Work, limits: Limits) -> Images:
 
     Raises DoesNotFit, with the needs of the leanest program of all and what would help, where there is none.
     """
+    while True:
+        try:
+            return _in_sram(work, limits)
+        except DoesNotFit as error:
+            if "constants" not in error.parts:
+                raise
+            less = error.parts["constants"] - (error.needed - error.available)
+            if limits.goal.flash is not None and limits.goal.flash <= less:  # there are no smaller kernels
+                raise
+            limits = replace(limits, goal=replace(limits.goal, flash=less))
+
+
+def _in_sram(work: Work, limits: Limits) -> Images:
+    """The best program whose constants take no more flash than ``limits`` allow."""
     try:
         return _fitting(work, limits)
     except DoesNotFit as error:

@@ -21,7 +21,7 @@ def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
     At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only the way in which the
     input comes counts. Raises as ``schedule`` does, but nothing has to fit.
     """
-    ordered = sorted(every(graph, Prices(graph, board), goal), key=lambda one: one.bound)
+    ordered = sorted(every(graph, Prices(graph, board, goal.flash), goal), key=lambda one: one.bound)
     placed: list[Candidate] = []
     for one in ordered:
         if placed and one.bound >= min(c.placement.height for c in placed) + SLACK:
