@@ -2,7 +2,7 @@
 
 F(2x2,3x3) makes 2x2 outputs with 16 products for each pair of channels instead of 36, F(2,3) along a row 2 outputs
 with 4 instead of 6 for each row of the kernel. With the filter transform times 2 in each direction all of it are
-integers, and the sums are exactly 4 or 2 times those of the direct convolution: docs/kernels.md derives it.
+integers, and the sums are exactly 4 or 2 times those of the direct convolution: docs/numerics.md derives it.
 """
 
 from __future__ import annotations
