@@ -147,21 +147,40 @@ class Form:
             "positions": self.positions, "fast": self.is_fast(op, io), "dual": self.dual,
         }  # fmt: skip
 
-    def lag(self, op: Conv2D, io: IO, index: int) -> None:
-        """Tiles are written out of order: the output stays apart from the input."""
-        return None
+    def lag(self, op: Conv2D, io: IO, index: int) -> int | None:
+        """As of ``sliding_lag``: a pair of tiles is read whole before any of its outputs is written."""
+        if index != 0:
+            return None
+        (height, width), (_, columns) = io.out.hw, io.x.hw
+        tall = 2 if self.square else 1
+        tops, lefts = np.arange(0, height, tall), np.arange(0, width, 4)
+        rows, first = np.maximum(tops * op.stride[0] - op.pad.top, 0), np.maximum(lefts - op.pad.left, 0)
+        read = ((rows[:, None] * columns + np.minimum(first, columns)) * io.x.channels).ravel()
+        last = np.minimum(tops + tall, height)[:, None] - 1
+        written = ((last * width + np.minimum(lefts + 4, width)) * io.out.channels).ravel()
+        needed = np.minimum.accumulate(read[::-1])[::-1]
+        lag = max(0, int((written[:-1] - needed[1:]).max(initial=0)))
+        return lag if lag < io.out.size else None
 
     def work(self, op: Conv2D, io: IO) -> Mapping[str, float]:
-        """Tiles come in pairs, which are computed whole where the output ends within them."""
+        """Tiles come in pairs, which are computed whole where the output ends within them; ``edges`` are rows of six
+        pixels that do not all lie in the input."""
         height, width = io.out.hw
-        tiles = 2 * -(-width // 4) * (-(-height // 2) if self.square else height)
+        tall = 2 if self.square else 1
+        tops, lefts = np.arange(0, height, tall), np.arange(0, width, 4)
+        tiles = 2 * len(tops) * len(lefts)
         blocks = -(-io.out.channels // BLOCK)
         count, chunk = self.chunks(op, io)
+        taps = np.arange(4) if self.square else np.arange(op.kernel[0]) * op.dilation[0]
+        rows = tops[:, None] * op.stride[0] - op.pad.top + taps
+        columns = lefts - op.pad.left
+        inside = np.sum((rows >= 0) & (rows < io.x.hw[0])) * np.sum((columns >= 0) & (columns + 6 <= io.x.hw[1]))
         return {
             "products": tiles * blocks * count * chunk,
             "blocks": tiles * blocks,
             "inputs": tiles * self.pairs(op, io),
             "tiles": tiles,
+            "edges": int(rows.size * len(lefts) - inside),
             "call": 1,
         }
 
@@ -187,17 +206,19 @@ SQUARE, LINE = Form(True), Form(False)
 
 ROWS: tuple[Kernel, ...] = (
     replace(SQUARE, dual=True).kernel(
-        "winograd_dual", "dsp/winograd.c.j2", {"products": 149, "blocks": 400, "inputs": 70, "tiles": 100, "call": 60}
+        "winograd_dual", "dsp/winograd.c.j2",
+        {"products": 149, "blocks": 400, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
     ),
     SQUARE.kernel(
-        "winograd", "dsp/winograd.c.j2", {"products": 128, "blocks": 410, "inputs": 70, "tiles": 100, "call": 60}
+        "winograd", "dsp/winograd.c.j2",
+        {"products": 128, "blocks": 410, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
     ),
     replace(LINE, dual=True).kernel(
         "winograd_line_dual", "dsp/winograd_line.c.j2",
-        {"products": 37, "blocks": 120, "inputs": 20, "tiles": 100, "call": 60},
+        {"products": 37, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
     ),
     LINE.kernel(
         "winograd_line", "dsp/winograd_line.c.j2",
-        {"products": 32, "blocks": 120, "inputs": 20, "tiles": 100, "call": 60},
+        {"products": 32, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
     ),
 )  # fmt: skip
