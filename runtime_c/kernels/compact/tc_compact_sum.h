@@ -25,13 +25,18 @@ typedef struct {
     tc_range range;
 } tc_compact_sum;
 
-TC_INLINE int32_t tc_compact_operand(const tc_compact_sum *c, int32_t x, int which)
+TC_SHARED int32_t tc_compact_term(const tc_compact_sum *c, int32_t x, int which)
 {
-    return tc_compact_double((x - c->zero_point[which]) * (1 << 20), c->multiplier[which], c->shift[which]);
+    return tc_requantize_double(x, c->multiplier[which], c->shift[which]);
 }
 
-TC_INLINE void tc_compact_sum_any(
-    int8_t *out, const int8_t *in0, const int8_t *in1, const tc_compact_sum *c, tc_scheme scheme)
+TC_INLINE int32_t tc_compact_operand(const tc_compact_sum *c, int32_t x, int which)
+{
+    return tc_compact_term(c, (x - c->zero_point[which]) * (1 << 20), which);
+}
+
+TC_INLINE void tc_compact_add(
+    tc_scheme scheme, int8_t *out, const int8_t *in0, const int8_t *in1, const tc_compact_sum *c)
 {
     int32_t row, column, i;
     for (row = 0; row < c->out_h; row++) {
@@ -46,7 +51,7 @@ TC_INLINE void tc_compact_sum_any(
                     sum = (x * c->multiplier[0] + y * c->multiplier[1] + c->constant) >> c->shift[0];
                 } else {
                     sum = tc_compact_operand(c, x, 0) + c->sign * tc_compact_operand(c, y, 1);
-                    sum = tc_add_wrapping(tc_compact_double(sum, c->multiplier[2], c->shift[2]), c->range.zero_point);
+                    sum = tc_add_wrapping(tc_compact_term(c, sum, 2), c->range.zero_point);
                 }
                 *o++ = (int8_t)tc_saturate(sum, c->range.low, c->range.high);
             }
@@ -58,12 +63,12 @@ TC_INLINE void tc_compact_sum_any(
 
 TC_SHARED void tc_compact_sum_native(int8_t *out, const int8_t *in0, const int8_t *in1, const tc_compact_sum *c)
 {
-    tc_compact_sum_any(out, in0, in1, c, TC_NATIVE);
+    tc_compact_add(TC_NATIVE, out, in0, in1, c);
 }
 
 TC_SHARED void tc_compact_sum_double(int8_t *out, const int8_t *in0, const int8_t *in1, const tc_compact_sum *c)
 {
-    tc_compact_sum_any(out, in0, in1, c, TC_DOUBLE);
+    tc_compact_add(TC_DOUBLE, out, in0, in1, c);
 }
 
 #endif
