@@ -99,8 +99,18 @@ TC_INLINE void tc_compact_gather(int8_t *to, const int8_t *in0, const tc_compact
     }
 }
 
+#if defined(__ARM_ARCH_6M__)
+/* One output: the products of four inputs with the next word of weights. */
+#define TC_COMPACT_FOUR(sum)                                                                                           \
+    "ldmia %[w]!, {%[u]}\n\tsxtb %[t], %[u]\n\tmuls %[t], %[x0], %[t]\n\tadd %[" sum "], %[t]\n\t"                    \
+    "lsls %[t], %[u], #16\n\tasrs %[t], %[t], #24\n\tmuls %[t], %[x1], %[t]\n\tadd %[" sum "], %[t]\n\t"             \
+    "lsls %[t], %[u], #8\n\tasrs %[t], %[t], #24\n\tmuls %[t], %[x2], %[t]\n\tadd %[" sum "], %[t]\n\t"              \
+    "asrs %[u], %[u], #24\n\tmuls %[u], %[x3], %[u]\n\tadd %[" sum "], %[u]\n\t"
+#endif
+
 /* The sums of four outputs: their ``bias`` and the products of ``words`` times four inputs with their weights, which end
- * where this returns. Both compilers spill in the loop that they make of it, so cores with SIMD get it as written. */
+ * where this returns. Both compilers spill registers in the loop that they make of it, so cores get
+ * theirs as written here. */
 TC_INLINE const int8_t *tc_compact_products(
     int32_t acc[4], const int32_t *bias, const int8_t *x, const int8_t *w, int32_t words)
 {
@@ -138,6 +148,31 @@ TC_INLINE const int8_t *tc_compact_products(
               [even] "=&r"(even), [odd] "=&r"(odd), [p] "=&r"(p), [q] "=&r"(q), [t] "=&r"(t)
             :
             : "cc", "memory");
+#elif defined(__ARM_ARCH_6M__)
+    register int32_t s0 __asm__("r8") = a0, s1 __asm__("r9") = a1, s2 __asm__("r10") = a2, s3 __asm__("r11") = a3;
+    register const int8_t *const end __asm__("r12") = x + 4 * words;
+    uint32_t x0, x1, x2, x3, u, t;
+    __asm__(".syntax unified\n"
+            ".p2align 2\n"
+            "1:\n\t"
+            "ldmia %[x]!, {%[x3]}\n\t"
+            "sxtb %[x0], %[x3]\n\t"
+            "lsls %[x1], %[x3], #16\n\t"
+            "asrs %[x1], %[x1], #24\n\t"
+            "lsls %[x2], %[x3], #8\n\t"
+            "asrs %[x2], %[x2], #24\n\t"
+            "asrs %[x3], %[x3], #24\n\t"
+            TC_COMPACT_FOUR("s0") TC_COMPACT_FOUR("s1") TC_COMPACT_FOUR("s2") TC_COMPACT_FOUR("s3")
+            "cmp %[x], %[end]\n\t"
+            "bne 1b"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+l"(x), [w] "+l"(w), [x0] "=&l"(x0),
+              [x1] "=&l"(x1), [x2] "=&l"(x2), [x3] "=&l"(x3), [u] "=&l"(u), [t] "=&l"(t)
+            : [end] "r"(end)
+            : "cc", "memory");
+    a0 = s0;
+    a1 = s1;
+    a2 = s2;
+    a3 = s3;
 #else
     do {
 #if TC_PAIRS
@@ -212,11 +247,18 @@ TC_SHARED void tc_compact_conv_single(int8_t *out, const int8_t *in0, void *scra
     tc_compact_convolve(TC_SINGLE, out, in0, scratch, c);
 }
 
-/* Where the inputs under the kernel are: a pointer to the first channel of each tap. Returns behind the last of them. */
-TC_INLINE const int8_t **tc_compact_taps(
-    const int8_t **tap, const int8_t *in0, const tc_compact_conv *c, int32_t top, int32_t left)
+/* Where the inputs under the kernel are, at row ``top`` and column ``left`` of the image: a pointer to the first channel of
+ * each tap. Taps of the pixel before move on where the columns of both lie inside. */
+TC_INLINE void tc_compact_taps(
+    const int8_t **tap, const int8_t *const *end, const int8_t *in0, const tc_compact_conv *c, int32_t top, int32_t left)
 {
     int32_t ky, kx;
+    if (left >= c->stride_w && left + (c->kernel_w - 1) * c->dilation_w < c->in0_w) {
+        for (; tap != end; tap++) {
+            *tap += *tap == c->padding ? 0 : c->stride_w * c->channels;
+        }
+        return;
+    }
     for (ky = 0; ky < c->kernel_h; ky++) {
         const int32_t y = top + ky * c->dilation_h;
         for (kx = 0; kx < c->kernel_w; kx++) {
@@ -225,63 +267,121 @@ TC_INLINE const int8_t **tc_compact_taps(
             *tap++ = inside ? in0 + tc_compact_at(c, y, x) : c->padding;
         }
     }
-    return tap;
+}
+
+/* Whether four channels of a pixel can be taken at a time: a Cortex-M0+ has no unaligned access. */
+TC_INLINE int tc_compact_by_four(int32_t channel, int32_t channels)
+{
+#if defined(__ARM_ARCH_6M__)
+    (void)channel;
+    return (channels & 3) == 0;
+#else
+    return TC_PAIRS && channel + 4 <= channels;
+#endif
+}
+
+/* Adds the products of four channels from ``channel`` on to their sums. */
+TC_INLINE void tc_compact_four_channels(
+    int32_t acc[4], const int8_t *const *tap, const int8_t *const *end, const int8_t *w, int32_t channel, int32_t channels)
+{
+#if defined(__ARM_FEATURE_DSP)
+    int32_t a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3];
+    uint32_t even, u, v, t;
+    __asm__(".p2align 2\n"
+            "1:\n\t"
+            "ldr %[t], [%[tap]], #4\n\t"
+            "ldr %[u], [%[w]]\n\t"
+            "ldr %[v], [%[t], %[channel]]\n\t"
+            "add %[w], %[w], %[channels]\n\t"
+            "cmp %[tap], %[end]\n\t"
+            "sxtb16 %[t], %[u]\n\t"
+            "sxtb16 %[u], %[u], ror #8\n\t"
+            "sxtb16 %[even], %[v]\n\t"
+            "smlabb %[a0], %[even], %[t], %[a0]\n\t"
+            "smlatt %[a2], %[even], %[t], %[a2]\n\t"
+            "sxtb16 %[v], %[v], ror #8\n\t"
+            "smlabb %[a1], %[v], %[u], %[a1]\n\t"
+            "smlatt %[a3], %[v], %[u], %[a3]\n\t"
+            "bne 1b"
+            : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [tap] "+r"(tap), [w] "+r"(w),
+              [u] "=&r"(u), [v] "=&r"(v), [t] "=&r"(t), [even] "=&r"(even)
+            : [channel] "r"(channel), [channels] "r"(channels), [end] "r"(end)
+            : "cc", "memory");
+    acc[0] = a0;
+    acc[1] = a1;
+    acc[2] = a2;
+    acc[3] = a3;
+#elif defined(__ARM_ARCH_6M__)
+    register int32_t s0 __asm__("r8") = acc[0], s1 __asm__("r9") = acc[1], s2 __asm__("r10") = acc[2];
+    register int32_t s3 __asm__("r11") = acc[3];
+    register const int8_t *const *const last __asm__("r12") = end;
+    uint32_t u, v, s, t;
+    __asm__(".syntax unified\n"
+            ".p2align 2\n"
+            "1:\n\t"
+            "ldmia %[tap]!, {%[v]}\n\t"
+            "ldr %[v], [%[v], %[channel]]\n\t"
+            "ldr %[u], [%[w]]\n\t"
+            "adds %[w], %[w], %[channels]\n\t"
+            "sxtb %[t], %[v]\n\t"
+            "sxtb %[s], %[u]\n\t"
+            "muls %[t], %[s], %[t]\n\t"
+            "add %[s0], %[t]\n\t"
+            "lsls %[t], %[v], #16\n\t"
+            "asrs %[t], %[t], #24\n\t"
+            "lsls %[s], %[u], #16\n\t"
+            "asrs %[s], %[s], #24\n\t"
+            "muls %[t], %[s], %[t]\n\t"
+            "add %[s1], %[t]\n\t"
+            "lsls %[t], %[v], #8\n\t"
+            "asrs %[t], %[t], #24\n\t"
+            "lsls %[s], %[u], #8\n\t"
+            "asrs %[s], %[s], #24\n\t"
+            "muls %[t], %[s], %[t]\n\t"
+            "add %[s2], %[t]\n\t"
+            "asrs %[v], %[v], #24\n\t"
+            "asrs %[u], %[u], #24\n\t"
+            "muls %[v], %[u], %[v]\n\t"
+            "add %[s3], %[v]\n\t"
+            "cmp %[tap], %[end]\n\t"
+            "bne 1b"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [tap] "+l"(tap), [w] "+l"(w),
+              [u] "=&l"(u), [v] "=&l"(v), [s] "=&l"(s), [t] "=&l"(t)
+            : [channel] "l"(channel), [channels] "l"(channels), [end] "r"(last)
+            : "cc", "memory");
+    acc[0] = s0;
+    acc[1] = s1;
+    acc[2] = s2;
+    acc[3] = s3;
+#else
+    for (; tap != end; tap++, w += channels) {
+        const uint32_t v = tc_load32(*tap + channel), even = tc_sxtb16(v), odd = tc_sxtb16_ror8(v);
+        const uint32_t u = tc_load32(w), s = tc_sxtb16(u), t = tc_sxtb16_ror8(u);
+        acc[0] = tc_smlabb(even, s, acc[0]);
+        acc[1] = tc_smlabb(odd, t, acc[1]);
+        acc[2] = tc_smlatt(even, s, acc[2]);
+        acc[3] = tc_smlatt(odd, t, acc[3]);
+    }
+#endif
 }
 
 /* The sums of the channels from ``channel`` on, as many as it returns: four, or one where no more are left. */
 TC_INLINE int32_t tc_compact_channels(
     int32_t acc[4], const int8_t *const *tap, const int8_t *const *end, const tc_compact_conv *c, int32_t channel)
 {
-    const int32_t channels = c->channels;
     const int8_t *w = c->weights + channel;
     const int32_t *const bias = c->bias + channel;
-    int32_t a0 = bias[0];
-#if TC_PAIRS
-    if (channel + 4 <= channels) {
-        int32_t a1 = bias[1], a2 = bias[2], a3 = bias[3];
-#if defined(__ARM_FEATURE_DSP)
-        uint32_t even, u, v, t;
-        __asm__(".p2align 2\n"
-                "1:\n\t"
-                "ldr %[t], [%[tap]], #4\n\t"
-                "ldr %[u], [%[w]]\n\t"
-                "ldr %[v], [%[t], %[channel]]\n\t"
-                "add %[w], %[w], %[channels]\n\t"
-                "cmp %[tap], %[end]\n\t"
-                "sxtb16 %[t], %[u]\n\t"
-                "sxtb16 %[u], %[u], ror #8\n\t"
-                "sxtb16 %[even], %[v]\n\t"
-                "smlabb %[a0], %[even], %[t], %[a0]\n\t"
-                "smlatt %[a2], %[even], %[t], %[a2]\n\t"
-                "sxtb16 %[v], %[v], ror #8\n\t"
-                "smlabb %[a1], %[v], %[u], %[a1]\n\t"
-                "smlatt %[a3], %[v], %[u], %[a3]\n\t"
-                "bne 1b"
-                : [a0] "+r"(a0), [a1] "+r"(a1), [a2] "+r"(a2), [a3] "+r"(a3), [tap] "+r"(tap), [w] "+r"(w),
-                  [u] "=&r"(u), [v] "=&r"(v), [t] "=&r"(t), [even] "=&r"(even)
-                : [channel] "r"(channel), [channels] "r"(channels), [end] "r"(end)
-                : "cc", "memory");
-#else
-        for (; tap != end; tap++, w += channels) {
-            const uint32_t v = tc_load32(*tap + channel), u = tc_load32(w);
-            const uint32_t v02 = tc_sxtb16(v), v13 = tc_sxtb16_ror8(v), u02 = tc_sxtb16(u), u13 = tc_sxtb16_ror8(u);
-            a0 = tc_smlabb(v02, u02, a0);
-            a1 = tc_smlabb(v13, u13, a1);
-            a2 = tc_smlatt(v02, u02, a2);
-            a3 = tc_smlatt(v13, u13, a3);
-        }
-#endif
-        acc[0] = a0;
-        acc[1] = a1;
-        acc[2] = a2;
-        acc[3] = a3;
+    acc[0] = bias[0];
+    acc[1] = bias[1];
+    acc[2] = bias[2];
+    acc[3] = bias[3];
+    if (tc_compact_by_four(channel, c->channels)) {
+        tc_compact_four_channels(acc, tap, end, w, channel, c->channels);
         return 4;
     }
-#endif
-    for (; tap != end; tap++, w += channels) {
-        a0 += (*tap)[channel] * *w;
+    for (; tap != end; tap++, w += c->channels) {
+        acc[0] += (*tap)[channel] * *w;
     }
-    acc[0] = a0;
     return 1;
 }
 
@@ -292,12 +392,14 @@ TC_INLINE void tc_compact_each_channel(
 {
     const uintptr_t mask = sizeof(void *) - 1u;
     const int8_t **const taps = (const int8_t **)(((uintptr_t)scratch + mask) & ~mask);
+    const int8_t **const end = taps + c->kernel_h * c->kernel_w;
     int32_t row, column, channel, count;
     for (row = 0; row < c->out_h; row++) {
         int8_t *o = out + row * c->out_pitch;
-        for (column = 0; column < c->out_w; column++) {
-            const int32_t top = row * c->stride_h - c->pad_top, left = column * c->stride_w - c->pad_left;
-            const int8_t **const end = tc_compact_taps(taps, in0, c, top, left);
+        const int32_t top = row * c->stride_h - c->pad_top;
+        int32_t left = -c->pad_left;
+        for (column = 0; column < c->out_w; column++, left += c->stride_w) {
+            tc_compact_taps(taps, end, in0, c, top, left);
             for (channel = 0; channel < c->channels; channel += count) {
                 int32_t acc[4];
                 count = tc_compact_channels(acc, taps, end, c, channel);
