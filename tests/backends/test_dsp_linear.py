@@ -90,6 +90,6 @@ def test_filters_are_mixed_only_where_sums_can_be_told_apart(first: int, second:
     case = pointwise(np.repeat([[first], [second]], 40, axis=1), bias)
     (op,) = case.ops
     assert isinstance(op, Conv2D)
-    assert linear._is_mixed(op, case.io(op)) == mixed
+    assert linear._is_mixed(linear.SINGLE, op, case.io(op)) == mixed
     x = {"x": np.full((1, 1, 5, 40), -128, np.int8)}
     check([(case, [x, {"x": -1 - x["x"]}, *noise(case)])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +14,9 @@ from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants,
 from tests.simulate.test_cores import run_batch
 from tinycompile.backends import candidates
 from tinycompile.backends.swar.linear import LARGEST, magnitudes
+from tinycompile.backends.swar.scale import native_scale
 from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
+from tinycompile.numerics import Requantizer
 from tinycompile.ops import Conv2D, Dense
 
 
@@ -76,3 +80,39 @@ def test_pairs_are_for_cores_without_simd() -> None:
     (op,) = graph.ops
     names = [k.name for k in candidates(op, graph.io(op), frozenset({"cortex-m0plus"}))]
     assert names == ["dense_pairs", "dense"]
+
+
+def scaled(words: np.ndarray, sums: np.ndarray, shift: int) -> np.ndarray:
+    """What ``Scale`` says that its words mean; a sum of three words may leave int32 only on the way."""
+    low, high, below, above = (words[:, i].astype(np.int64) for i in range(4))
+    high, above = (np.where(v >= 2**31, v - 2**32, v) for v in (high, above))
+    assert (np.abs((sums >> 8) * low) < 2**31).all()
+    return (sums * high + ((sums * low + below) >> shift) + above) >> (32 - shift)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-30, -1), st.integers(-(2**20), 2**20)), min_size=1, max_size=5),
+    st.integers(1, 2**22),
+    st.integers(-128, 127),
+    st.randoms(),
+)
+def test_a_scale_without_long_multiply_is_exact(
+    channels: list[tuple[float, int]], largest: int, zero_point: int, random: Random
+) -> None:
+    rq = Requantizer.make("native", [2.0**s for s, _ in channels], zero_point, zero_point)
+    bias = np.array([b for _, b in channels])
+    bound = np.full(len(channels), largest)
+    scale = native_scale(rq, bias, bound)
+    if scale is None:
+        return
+    for sums in (bound, -bound, np.array([random.randint(-largest, largest) for _ in channels])):
+        values = np.clip(scaled(scale.words, sums, scale.shift), 0, rq.high - rq.low) + rq.low
+        assert (values == rq((sums + bias)[None])).all()
+
+
+def test_usual_layers_have_a_scale() -> None:
+    rq = Requantizer.make("native", [0.004, 0.0001], 3)
+    for largest, kind in ((2**14, "SHORT"), (2**22, "LONG")):
+        scale = native_scale(rq, np.array([1000, -(2**18)]), np.array([largest, largest]))
+        assert scale is not None
+        assert scale.kind == kind

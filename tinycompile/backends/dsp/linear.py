@@ -1,9 +1,11 @@
-"""Rows for convolutions and dense layers, in blocks of two filters by four pixels."""
+"""Rows for convolutions and dense layers, in blocks of four filters by two pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import ceil, prod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,32 @@ from tinycompile.ops.dense import Dense
 
 Linear = Conv2D | Dense
 
-SHORT = 8
-"""Pairs of inputs up to which extending both filters' weights costs less than taking their mixture apart."""
-MOST = 18
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What the code of a block is scheduled for.
+
+    ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
+    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart.
+    """
+
+    dual: bool
+    short: int
+
+
+SINGLE = Pipeline(dual=False, short=2)
+DUAL = Pipeline(dual=True, short=1)
+
+MOST = 20
 """Pairs of inputs that the code of a block is unrolled for."""
 TAIL = 4
-"""The same for the blocks of the last pixels, fewer than 4."""
+"""The same for the block of a last pixel by itself."""
+FILTERS = 4
+"""Output channels of a block."""
 FARTHEST = 4096
 """Bytes that STRB reaches beyond its base register."""
+LONGEST = 8000
+"""Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
 
 
 def _run_pairs(count: int) -> Iterator[tuple[int, int]]:
@@ -62,13 +82,13 @@ def _matrix(op: Linear, io: IO) -> Array:
     return padded[:, _order(*_runs(op, io))]
 
 
-def _is_mixed(op: Linear, io: IO) -> bool:
+def _is_mixed(pipeline: Pipeline, op: Linear, io: IO) -> bool:
     """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
 
     Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
     the difference of the two sums tells them exactly.
     """
-    if _pairs(op, io) <= SHORT:
+    if _pairs(op, io) <= pipeline.short:
         return False
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     pairs = io.out.channels // 2
@@ -81,7 +101,7 @@ def _is_mixed(op: Linear, io: IO) -> bool:
 def _is_fused(op: Linear, io: IO) -> bool:
     """Whether the block requantises: multiplier and zero point alone, outputs within reach."""
     rq = op.parameters(io)["requantizer"]
-    return bool(rq.scheme == "native" and rq.shift[0] == 0 and 3 * io.out.channels + 1 < FARTHEST)
+    return bool(rq.scheme == "native" and rq.shift[0] == 0 and io.out.channels + 4 < FARTHEST)
 
 
 def _wrapped(values: Array, bits: int) -> Array:
@@ -95,51 +115,73 @@ def _words(low: Array, high: Array) -> Array:
     return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
 
 
-def _stream(op: Linear, io: IO) -> Array:
-    """int32: for each pair of filters two start values, the words of weights, and two multipliers where fused.
+def _stream(pipeline: Pipeline, op: Linear, io: IO) -> Array:
+    """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
 
-    A word has the two weights of the first filter in bytes 0 and 2, of the second in bytes 1 and 3. A last filter
-    by itself has its weights as pairs of int16.
+    A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
+    missing of the last four filters is 0.
     """
-    p, matrix, mixed = op.parameters(io), _matrix(op, io), _is_mixed(op, io)
-    bias, rq = p["bias"].astype(np.int64), p["requantizer"]
-    multiplier = np.broadcast_to(rq.multiplier, bias.shape)
-    parts = []
-    for i in range(0, len(matrix) - 1, 2):
-        first, second = matrix[i], matrix[i + 1]
-        start = [bias[i], bias[i + 1] * 256 + bias[i] if mixed else bias[i + 1]]
-        halves = second * 256 + (first if mixed else first % 256)
-        parts += [_wrapped(np.array(start), 32), _words(halves[:, 0], halves[:, 1])]
-        parts += [multiplier[i : i + 2]] if _is_fused(op, io) else []
-    if len(matrix) % 2:
-        parts.append(_words(matrix[-1, :, 0], matrix[-1, :, 1]))
-    return np.concatenate(parts).astype(np.int32)
+    p, mixed = op.parameters(io), _is_mixed(pipeline, op, io)
+    fours = ceil(io.out.channels / FILTERS)
+    matrix = _in_fours(_matrix(op, io)).reshape(fours, 2, 2, -1, 2)
+    bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
+    multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
+    first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
+    halves = second * 256 + (first if mixed else first % 256)
+    words = _words(halves[..., 0], halves[..., 1])
+    start = np.stack([bias[..., 0], bias[..., 1] * 256 + bias[..., 0] if mixed else bias[..., 1]], axis=-1)
+    parts = [_wrapped(start, 32).reshape(fours, -1), words.reshape(fours, -1), multiplier.reshape(fours, -1)]
+    return np.concatenate(parts, axis=1).astype(np.int32)
 
 
-def _pack(op: Linear, io: IO) -> Mapping[str, Array]:
+def _in_fours(values: Array) -> Array:
+    """More zeros after the last of a number of filters that is no multiple of four."""
+    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
+
+
+def _pack(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises."""
-    alone = not _is_fused(op, io) or io.out.channels % 2
-    return {"stream": _stream(op, io), **(requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {})}
+    alone = not _is_fused(op, io) or io.out.channels % FILTERS
+    arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
+    return {"stream": _stream(pipeline, op, io), **arrays}
 
 
 def _flash(op: Linear, io: IO) -> int:
-    """Bytes of ``_pack``; a little more where the last filter is alone."""
-    pairs = _pairs(op, io)
-    return ceil(io.out.channels / 2) * 4 * (pairs + 4)
+    """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
+    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(op, io) + 8)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
-    """``pairs`` = once + times * unroll, with once >= 1 and little code and few jumps."""
+    """``pairs`` = once + times * unroll, with code for at most ``most`` pairs, then with few jumps and little code."""
     if pairs <= most:
         return {"once": pairs, "unroll": 0, "times": 0}
-    times = next(t for t in range(1, pairs) if pairs - t * (pairs // (t + 1)) + pairs // (t + 1) <= most)
-    options = [(t, u) for t in range(times, times + 3) for u in range(1, most) if 1 <= pairs - t * u <= most - u]
-    best, unroll = min(options, key=lambda o: (o[0], pairs - o[0] * o[1]))
-    return {"once": pairs - best * unroll, "unroll": unroll, "times": best}
+    loops = ((t, u) for u in range(1, most) for t in range(1, (pairs - 1) // u + 1))
+    fitting = [(times, unroll) for times, unroll in loops if pairs - times * unroll + unroll <= most]
+    times, unroll = min(fitting, key=lambda o: (o[0], pairs - o[0] * o[1] + o[1]))
+    return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-def _numbers(op: Linear, io: IO) -> Mapping[str, Any]:
-    pairs, fused = _pairs(op, io), _is_fused(op, io)
+_DONE: Mapping[str, float] = {
+    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
+    "clip second": 4, "store second": 5,
+}  # fmt: skip
+"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
+_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
+
+
+def _output_order(pipeline: Pipeline, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
+    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
+    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
+    places = range(pixels - 1, -1, -1)
+    if not pipeline.dual:
+        return [(step, j) for j in places for step in steps]
+    gap = len(steps) / 2
+    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
+    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
+
+
+def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
+    pairs, fused, mixed = _pairs(op, io), _is_fused(op, io), _is_mixed(pipeline, op, io)
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
@@ -147,12 +189,14 @@ def _numbers(op: Linear, io: IO) -> Mapping[str, Any]:
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
-        "words": pairs + (4 if fused else 2),
-        "mixed": _is_mixed(op, io),
+        "words": 2 * pairs + 8,
+        "step": 1 if isinstance(op, Dense) else 2,
+        "mixed": mixed,
         "fused": fused,
+        "dual": pipeline.dual,
+        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "last_bias": int(op.parameters(io)["bias"][-1]),
-        "plan": {4: _unrolled(pairs, MOST), 2: _unrolled(pairs, TAIL), 1: _unrolled(pairs, TAIL)},
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST if isinstance(op, Dense) else TAIL)},
     }
 
 
@@ -161,22 +205,22 @@ def _is_torn(op: Conv2D) -> bool:
     return bool(op.pad) or op.dilation[1] > 1
 
 
+def _fits(op: Linear, io: IO) -> bool:
+    return io.inputs[1].zero_point == 0 and _pairs(op, io) < LONGEST
+
+
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
-    return op.is_pointwise and io.inputs[1].zero_point == 0
+    return op.is_pointwise and _fits(op, io)
 
 
 def _fits_im2col(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and not op.is_pointwise and io.inputs[1].zero_point == 0
-
-
-def _fits_dense(op: Dense, io: IO) -> bool:
-    return io.inputs[1].zero_point == 0
+    return op.groups == 1 and not op.is_pointwise and _fits(op, io)
 
 
 def _scratch(op: Linear, io: IO) -> int:
-    """The pairs of 4 pixels, and a kernel row that may be torn."""
+    """The pairs of two pixels (one in dense layers), and a kernel row that may be torn."""
     torn = _runs(op, io)[0] if isinstance(op, Conv2D) and _is_torn(op) else 0
-    return 16 * _pairs(op, io) + torn
+    return (4 if isinstance(op, Dense) else 8) * _pairs(op, io) + torn
 
 
 def _work(op: Linear, io: IO) -> Mapping[str, float]:
@@ -186,48 +230,38 @@ def _work(op: Linear, io: IO) -> Mapping[str, float]:
     pairs = _pairs(op, io)
     return {
         "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
-        "runs": pixels * (prod(op.kernel[:1]) if isinstance(op, Conv2D) else 1), "call": 1,
+        "runs": pixels * _runs(op, io)[1], "call": 1,
     }  # fmt: skip
 
 
+def _rows(pipeline: Pipeline, suffix: str, isa: frozenset[str], weights: Mapping[str, float]) -> tuple[Kernel, ...]:
+    """The rows scheduled for a pipeline; ``weights``: cycles a pair and so on."""
+    shared: Mapping[str, Any] = {
+        "isa": isa,
+        "sources": ("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        "scratch": _scratch,
+        "pack": partial(_pack, pipeline),
+        "flash": _flash,
+        "numbers": partial(_numbers, pipeline),
+        "work": _work,
+    }
+    return (
+        Kernel(
+            f"dsp_pointwise{suffix}", Conv2D, "dsp/pointwise.c.j2",
+            arguments=WHOLE_ROWS, fits=_fits_pointwise, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
+        ),
+        Kernel(
+            f"dsp_im2col{suffix}", Conv2D, "dsp/im2col.c.j2",
+            arguments=RINGED, fits=_fits_im2col, cycles={**weights, "gathered": 2.0, "runs": 12}, **shared,
+        ),
+        Kernel(
+            f"dsp_dense{suffix}", Dense, "dsp/dense.c.j2",
+            arguments=WHOLE_ROWS, fits=_fits, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
+        ),
+    )  # fmt: skip
+
+
 ROWS: tuple[Kernel, ...] = (
-    Kernel(
-        "dsp_pointwise", Conv2D, "dsp/pointwise.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=WHOLE_ROWS,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_pointwise,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.05, "outputs": 5.2, "gathered": 1.6, "runs": 0, "call": 80},
-    ),
-    Kernel(
-        "dsp_im2col", Conv2D, "dsp/im2col.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=RINGED,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_im2col,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.05, "outputs": 5.2, "gathered": 2.0, "runs": 12, "call": 80},
-    ),
-    Kernel(
-        "dsp_rows", Dense, "dsp/pointwise.c.j2",
-        isa=frozenset({"dsp"}),
-        arguments=WHOLE_ROWS,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        fits=_fits_dense,
-        scratch=_scratch,
-        pack=_pack,
-        flash=_flash,
-        numbers=_numbers,
-        work=_work,
-        cycles={"pairs": 2.1, "outputs": 6, "gathered": 1.6, "runs": 0, "call": 80},
-    ),
-)  # fmt: skip
+    *_rows(DUAL, "_m7", frozenset({"dsp", "cortex-m7"}), {"pairs": 2.4, "outputs": 7, "call": 80}),
+    *_rows(SINGLE, "", frozenset({"dsp"}), {"pairs": 2.05, "outputs": 5.2, "call": 80}),
+)

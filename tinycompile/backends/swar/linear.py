@@ -1,6 +1,6 @@
 """Rows for convolutions and dense layers on cores without SIMD.
 
-Weights and inputs go through the 32-bit multiplier in pairs (see ``runtime_c/kernels/swar/tc_dot4.h``). A half of the
+Weights and inputs go through the 32-bit multiplier in pairs (see ``runtime_c/kernels/swar/tc_pairs.h``). A half of the
 product is an int16, so the weights decide at compile time how many products may be added before it is taken apart.
 """
 
@@ -13,12 +13,14 @@ import numpy as np
 
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
+from tinycompile.backends.swar.scale import Scale, native_scale
 from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
 
-TILE = 4
-"""Output pixels that share the weights that are taken apart."""
+TILES = {4: 45.0, 3: 36.0}
+"""Output pixels that may share the weights that are taken apart, and the cycles of a group of four weights."""
+LARGEST_TILE = max(TILES)
 LARGEST = 255
 """Sum of weights' magnitudes whose products with any int8 values add up within int16: 128 * 255 < 2**15."""
 
@@ -38,16 +40,20 @@ def magnitudes(io: IO) -> tuple[int, int]:
     return int(w.sum(axis=2).max()), int(pairs.max())
 
 
-def filter_words(io: IO, bias: Array) -> Array:
-    """uint32[O * (1 + groups)]: of each channel its bias, then w2, w3, w0, w1 of each group as bytes, plus 128."""
-    moved = np.ascontiguousarray(grouped(io)[..., [2, 3, 0, 1]] + 128).astype(np.uint8, order="C")
-    words = moved.view("<u4")[..., 0]
-    return np.concatenate([bias.astype(np.int32).view(np.uint32)[:, None], words], axis=1).ravel()
+def weight_words(io: IO) -> Array:
+    """uint32[O, groups]: w2, w3, w0, w1 of each group as bytes, plus 128."""
+    moved = (grouped(io)[..., [2, 3, 0, 1]] + 128).astype(np.uint8, order="C")
+    return np.asarray(moved.view("<u4")[..., 0])
+
+
+def scale_of(op: Conv2D | Dense, io: IO) -> Scale | None:
+    """How sums become outputs within the inner block; None where C does it."""
+    p = op.parameters(io)
+    return native_scale(p["requantizer"], p["bias"], 128 * np.abs(grouped(io).astype(np.int64)).sum(axis=(1, 2)))
 
 
 def _groups(io: IO) -> int:
-    w = io.inputs[1]
-    return -(-w.size // w.shape[0] // 4)
+    return -(-_inputs(io) // 4)
 
 
 def _inputs(io: IO) -> int:
@@ -69,55 +75,84 @@ def _fits_one_group(op: Conv2D, io: IO) -> bool:
     return op.groups == 1 and not op.is_pointwise and _fits(op, io)
 
 
-def _gathered(op: Conv2D | Dense, io: IO) -> bool:
-    """Whether inputs are copied together before they are spread: pixels are not, where each is whole words."""
-    return not (isinstance(op, Dense) or op.is_pointwise) or io.x.channels % 4 > 0
+def _gathered(io: IO) -> bool:
+    """Whether inputs are copied to one place before they are spread: not where each pixel is whole words."""
+    return io.x.channels % 4 > 0
 
 
 def _pack(op: Conv2D | Dense, io: IO) -> Mapping[str, Array]:
     p = op.parameters(io)
-    return {"filters": filter_words(io, p["bias"]), **requantizer_arrays(p["requantizer"])}
+    words, scale = weight_words(io), scale_of(op, io)
+    arrays = _padding(op, io)
+    if scale is None:
+        arrays |= {"bias": p["bias"], **requantizer_arrays(p["requantizer"])}
+    else:
+        words = np.concatenate([words, scale.words], axis=1)
+    return {"filters": words.ravel(), **arrays}
+
+
+def _padding(op: Conv2D | Dense, io: IO) -> dict[str, Array]:
+    """Zero points of a row of the kernel, to be spread like inputs."""
+    if isinstance(op, Dense) or not op.pad or _gathered(io):
+        return {}
+    return {"padding": np.full(op.kernel[1] * io.x.channels, io.x.zero_point, np.int8)}
 
 
 def _flash(op: Conv2D | Dense, io: IO) -> int:
-    outputs = io.out.channels
-    rq = op.parameters(io)["requantizer"]
-    return 4 * outputs * (1 + _groups(io)) + sum(a.nbytes for a in requantizer_arrays(rq).values())
+    return sum(array.nbytes for array in _pack(op, io).values())
+
+
+def _patch_offset(op: Conv2D | Dense, io: IO) -> int:
+    """Bytes of scratch before the inputs of one pixel: the tile, what its kernels use, and a tile of outputs."""
+    return 8 * LARGEST_TILE * _groups(io) + 16 + -(-LARGEST_TILE * io.out.channels // 4) * 4
 
 
 def _scratch(op: Conv2D | Dense, io: IO) -> int:
-    """Two words of each group and pixel, four sums, and the inputs of one pixel."""
-    return 8 * TILE * _groups(io) + 4 * TILE + (4 * _groups(io) if _gathered(op, io) else 0)
+    return _patch_offset(op, io) + (4 * _groups(io) if _gathered(io) else 0)
+
+
+def _tile(io: IO) -> int:
+    """The tile that computes all pixels in the fewest cycles."""
+    pixels = io.out.size // io.out.channels
+    return min(TILES, key=lambda tile: -(-pixels // tile) * TILES[tile])
 
 
 def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
+    scale = scale_of(op, io)
     return {
         "groups": _groups(io),
-        "dot": "tc_dot4_wide" if magnitudes(io)[0] <= LARGEST else "tc_dot4_narrow",
+        "tile": _tile(io),
+        "taken": "WIDE" if magnitudes(io)[0] <= LARGEST else "NARROW",
+        "loop": "ONCE" if _groups(io) % 2 else "TWICE",
+        "native": scale is not None,
+        "shift": scale.shift if scale else 0,
+        "scale": scale.kind if scale else "",
         "pointwise": isinstance(op, Dense) or op.is_pointwise,
-        "gathered": _gathered(op, io),
+        "gathered": _gathered(io),
+        "spare": _patch_offset(op, io) - -(-LARGEST_TILE * io.out.channels // 4) * 4,
+        "patch": _patch_offset(op, io),
         "stride_h": stride_h,
         "stride_w": stride_w,
     }
 
 
 def _work(op: Conv2D | Dense, io: IO) -> Mapping[str, float]:
-    """``groups``: of four weights with four pixels; ``inputs`` gathered; ``outputs``."""
-    outputs = io.out.channels
+    """``groups``: of four weights with a tile of four pixels (in cycles of such); ``inputs`` gathered; ``outputs``."""
+    outputs, tile = io.out.channels, _tile(io)
     pixels = io.out.size // outputs
-    tiles = -(-pixels // TILE)
-    return {"groups": tiles * outputs * _groups(io), "inputs": pixels * _inputs(io), "outputs": io.out.size, "call": 1}
+    groups = -(-pixels // tile) * outputs * _groups(io) * TILES[tile] / TILES[LARGEST_TILE]
+    return {"groups": groups, "inputs": pixels * _inputs(io), "outputs": io.out.size, "call": 1}
 
 
-CYCLES = {"groups": 16.5, "inputs": 3, "outputs": 20, "call": 60}
+CYCLES = {"groups": 16.5, "inputs": 2, "outputs": 10, "call": 60}
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         "pointwise_pairs", Conv2D, "swar/conv_2d.c.j2",
         isa=frozenset({"cortex-m0plus"}),
         arguments=WHOLE_ROWS,
-        sources=("kernels/swar/tc_dot4.h",),
+        sources=("kernels/swar/tc_pairs.h",),
         fits=_fits_pointwise, scratch=_scratch, pack=_pack, numbers=_numbers, work=_work, flash=_flash,
         cycles=CYCLES,
     ),
@@ -125,7 +160,7 @@ ROWS: tuple[Kernel, ...] = (
         "im2col_pairs", Conv2D, "swar/conv_2d.c.j2",
         isa=frozenset({"cortex-m0plus"}),
         arguments=RINGED,
-        sources=("kernels/swar/tc_dot4.h",),
+        sources=("kernels/swar/tc_pairs.h",),
         fits=_fits_one_group, scratch=_scratch, pack=_pack, numbers=_numbers, work=_work, flash=_flash,
         cycles=CYCLES,
     ),
@@ -133,7 +168,7 @@ ROWS: tuple[Kernel, ...] = (
         "dense_pairs", Dense, "swar/conv_2d.c.j2",
         isa=frozenset({"cortex-m0plus"}),
         arguments=WHOLE_ROWS,
-        sources=("kernels/swar/tc_dot4.h",),
+        sources=("kernels/swar/tc_pairs.h",),
         fits=_fits, scratch=_scratch, pack=_pack, numbers=_numbers, work=_work, flash=_flash,
         cycles=CYCLES,
     ),
