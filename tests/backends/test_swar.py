@@ -27,6 +27,8 @@ def convolutions(draw: st.DrawFn) -> Graph:
     stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     pad = draw(pads(*kernel)) if kernel != (1, 1) else Pad()
     height, width = draw(st.integers(kernel[0], 5)), draw(st.integers(kernel[1], 6))
+    if draw(st.integers(0, 3)) == 0:
+        (height, width), pad = kernel, Pad()
     x = Tensor("x", (1, height, width, draw(st.integers(1, 9))), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 9)), *kernel, x.channels), asymmetric=False))
     if draw(st.booleans()):
@@ -36,8 +38,24 @@ def convolutions(draw: st.DrawFn) -> Graph:
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
 
 
+@st.composite
+def layers(draw: st.DrawFn) -> Graph:
+    """Dense layers with symmetric weights; half of them of one row."""
+    rows = draw(st.just(1) | st.integers(1, 6))
+    x = Tensor("x", (rows, draw(st.integers(1, 40))), DType.INT8, draw(quants()))
+    w = draw(weights((draw(st.integers(1, 12)), x.channels), asymmetric=False))
+    if draw(st.booleans()):
+        w = Tensor.constant("w", w.values // 4, w.quant)
+    b = draw(biases(x, w))
+    op = Dense("f", ("x", "w", "b")[: 2 + bool(b)], "y", draw(CLIPS))
+    return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
+
+
+CASES = st.one_of(convolutions(), layers())
+
+
 @settings(max_examples=8, deadline=None)
-@given(st.lists(convolutions(), min_size=1, max_size=20))
+@given(st.lists(CASES, min_size=1, max_size=20))
 def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases])
 
@@ -45,7 +63,7 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.slow
 @pytest.mark.emulator
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(convolutions(), min_size=20, max_size=20))
+@given(st.lists(CASES, min_size=20, max_size=20))
 def test_specification_equals_a_cortex_m0plus(tmp_path_factory: pytest.TempPathFactory, cases: list[Graph]) -> None:
     run_batch(cases, "stm32g0b1", tmp_path_factory.mktemp("batch"))
 
@@ -79,7 +97,7 @@ def test_pairs_are_for_cores_without_simd() -> None:
     graph = layer([1, 2, 3, 4])
     (op,) = graph.ops
     names = [k.name for k in candidates(op, graph.io(op), frozenset({"cortex-m0plus"}))]
-    assert names == ["dense_pairs", "dense"]
+    assert names == ["row_pairs", "dense_pairs", "dense"]
 
 
 def scaled(words: np.ndarray, sums: np.ndarray, shift: int) -> np.ndarray:

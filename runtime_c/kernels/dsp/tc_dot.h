@@ -1,14 +1,15 @@
 /* Gathering of inputs as pairs of int16 for blocks of four filters, and the exact C stand-in of those blocks.
  *
  * Pairs: the four values a b c d of a word of the input give the pairs (a, c) and (b, d), which is what SXTB16 makes of
- * it; what is left of a run of 1, 2 or 3 values gives (a, -), (a, b), or (a, c) and (b, -). A value in place of - meets
- * a weight 0. The pairs of two pixels alternate; those of a pixel by itself have no gaps. */
+ * it. What is left of a run gives (a, b) of two values, (a, c) of three; the odd one, b or the last one, goes behind all
+ * runs, where two of them make a pair. A pair that is not full meets a weight 0. The pairs of two pixels alternate; those
+ * of a pixel by itself have no gaps. */
 #ifndef TC_DOT_H
 #define TC_DOT_H
 
 #include "tc_simd.h"
 
-/* The pairs of `bytes` values, to every `step`th word; returns where the next pair goes. */
+/* The pairs of `bytes` values, to every `step`th word, without an odd one; returns where the next pair goes. */
 TC_INLINE uint32_t *tc_spread(uint32_t *to, const int8_t *from, int32_t bytes, int32_t step)
 {
     int32_t i;
@@ -18,24 +19,17 @@ TC_INLINE uint32_t *tc_spread(uint32_t *to, const int8_t *from, int32_t bytes, i
         to[step] = tc_sxtb16_ror8(four);
         to += 2 * step;
     }
-    if (bytes % 4 == 3) {
-        to[0] = tc_pair(from[i], from[i + 2]);
-        to[step] = (uint32_t)from[i + 1];
-        to += 2 * step;
-    } else if (bytes % 4 == 2) {
-        to[0] = tc_pair(from[i], from[i + 1]);
-        to += step;
-    } else if (bytes % 4 == 1) {
-        to[0] = (uint32_t)from[i];
+    if (bytes % 4 >= 2) {
+        to[0] = tc_pair(from[i], from[i + bytes % 4 - 1]);
         to += step;
     }
     return to;
 }
 
-/* The same for two pixels at once. */
-TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
+/* The same for two pixels at once, `words` times. */
+TC_INLINE uint32_t *tc_spread_words(uint32_t *to, const int8_t *from, const int8_t *other, int32_t words)
 {
-    int32_t i, words = bytes / 4;
+    int32_t i;
     for (i = 0; i < words; i++) {
         uint32_t four = tc_load32(from), its = tc_load32(other);
         to[0] = tc_sxtb16(four);
@@ -46,8 +40,40 @@ TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t
         other += 4;
         to += 4;
     }
-    tc_spread(to + 1, other, bytes % 4, 2);
-    return tc_spread(to, from, bytes % 4, 2);
+    return to;
+}
+
+/* The same for two pixels at once; 16 bytes of each a turn, because its loads and stores go in groups. */
+TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
+{
+    const int8_t *end = from + bytes / 16 * 16;
+    while (from != end) {
+        to = tc_spread_words(to, from, other, 4);
+        from += 16;
+        other += 16;
+    }
+    to = tc_spread_words(to, from, other, bytes % 16 / 4);
+    from += bytes % 16 / 4 * 4;
+    other += bytes % 16 / 4 * 4;
+    if (bytes % 4 >= 2) {
+        to[0] = tc_pair(from[0], from[bytes % 4 - 1]);
+        to[1] = tc_pair(other[0], other[bytes % 4 - 1]);
+        to += 2;
+    }
+    return to;
+}
+
+/* Where the odd value of a run of `bytes` lies. */
+TC_INLINE int32_t tc_odd(int32_t bytes)
+{
+    return bytes % 4 == 3 ? bytes - 2 : bytes - 1;
+}
+
+/* The odd value of run `run` to its half of a pair. */
+TC_INLINE void tc_spread_odd(uint32_t *to, int32_t value, int32_t run, int32_t step)
+{
+    int16_t half = (int16_t)value;
+    tc_copy((char *)(to + run / 2 * step) + run % 2 * 2, &half, 2);
 }
 
 /* `pairs` times the same pair, to every `step`th word. */

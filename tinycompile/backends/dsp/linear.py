@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -46,21 +46,18 @@ LONGEST = 8000
 """Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
 
 
-def _run_pairs(count: int) -> Iterator[tuple[int, int]]:
-    """Pairs of positions in a run of ``count`` inputs as ``tc_spread`` makes them; -1 for none."""
-    for i in range(0, count // 4 * 4, 4):
-        yield i, i + 2
-        yield i + 1, i + 3
-    rest = count // 4 * 4
-    left: tuple[tuple[int, int], ...] = ((), ((0, -1),), ((0, 1),), ((0, 2), (1, -1)))[count % 4]
-    for a, b in left:
-        yield rest + a, -1 if b < 0 else rest + b
-
-
 def _order(run: int, runs: int) -> Array:
-    """int64[pairs, 2]: which weights of a filter meet each pair of its inputs, which come in ``runs``; -1: none."""
-    pairs = list(_run_pairs(run))
-    return np.array([[i if i < 0 else r * run + i for i in pair] for r in range(runs) for pair in pairs])
+    """int64[pairs, 2]: which weights of a filter meet each pair of its inputs, which come in ``runs``; -1: none.
+
+    As tc_dot.h makes the pairs: of each run those of whole words and what is left, odd ones after all runs.
+    """
+    whole, left = run // 4 * 4, run % 4
+    pairs = [(i + a, i + a + 2) for i in range(0, whole, 4) for a in (0, 1)]
+    pairs += [(whole, whole + left - 1)] if left >= 2 else []
+    order = [(r * run + a, r * run + b) for r in range(runs) for a, b in pairs]
+    odd = [r * run + (run - 2 if left == 3 else run - 1) for r in range(runs)] if run % 2 else []
+    odd += [-1] * (len(odd) % 2)
+    return np.array([*order, *zip(odd[::2], odd[1::2], strict=True)])
 
 
 def _runs(op: Linear, io: IO) -> tuple[int, int]:
@@ -72,7 +69,7 @@ def _runs(op: Linear, io: IO) -> tuple[int, int]:
 
 def _pairs(op: Linear, io: IO) -> int:
     run, runs = _runs(op, io)
-    return runs * ((run + 1) // 2)
+    return runs * (run // 2) + (runs * (run % 2) + 1) // 2
 
 
 def _matrix(op: Linear, io: IO) -> Array:

@@ -52,27 +52,27 @@ def scale_of(op: Conv2D | Dense, io: IO) -> Scale | None:
     return native_scale(p["requantizer"], p["bias"], 128 * np.abs(grouped(io).astype(np.int64)).sum(axis=(1, 2)))
 
 
-def _groups(io: IO) -> int:
-    return -(-_inputs(io) // 4)
+def groups_of(io: IO) -> int:
+    return -(-inputs_of(io) // 4)
 
 
-def _inputs(io: IO) -> int:
+def inputs_of(io: IO) -> int:
     """Inputs of an output pixel."""
     w = io.inputs[1]
     return w.size // w.shape[0]
 
 
-def _fits(op: Conv2D | Dense, io: IO) -> bool:
+def fits_pairs(op: Conv2D | Dense, io: IO) -> bool:
     """Symmetric weights, and no two of -128 that go into one multiply."""
     return io.inputs[1].zero_point == 0 and magnitudes(io)[1] <= LARGEST
 
 
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
-    return op.is_pointwise and _fits(op, io)
+    return op.is_pointwise and fits_pairs(op, io)
 
 
 def _fits_one_group(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and not op.is_pointwise and _fits(op, io)
+    return op.groups == 1 and not op.is_pointwise and fits_pairs(op, io)
 
 
 def _gathered(io: IO) -> bool:
@@ -104,11 +104,11 @@ def _flash(op: Conv2D | Dense, io: IO) -> int:
 
 def _patch_offset(op: Conv2D | Dense, io: IO) -> int:
     """Bytes of scratch before the inputs of one pixel: the tile, what its kernels use, and a tile of outputs."""
-    return 8 * LARGEST_TILE * _groups(io) + 16 + -(-LARGEST_TILE * io.out.channels // 4) * 4
+    return 8 * LARGEST_TILE * groups_of(io) + 16 + -(-LARGEST_TILE * io.out.channels // 4) * 4
 
 
 def _scratch(op: Conv2D | Dense, io: IO) -> int:
-    return _patch_offset(op, io) + (4 * _groups(io) if _gathered(io) else 0)
+    return _patch_offset(op, io) + (4 * groups_of(io) if _gathered(io) else 0)
 
 
 def _tile(io: IO) -> int:
@@ -121,10 +121,10 @@ def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     scale = scale_of(op, io)
     return {
-        "groups": _groups(io),
+        "groups": groups_of(io),
         "tile": _tile(io),
         "taken": "WIDE" if magnitudes(io)[0] <= LARGEST else "NARROW",
-        "loop": "ONCE" if _groups(io) % 2 else "TWICE",
+        "loop": "ONCE" if groups_of(io) % 2 else "TWICE",
         "native": scale is not None,
         "shift": scale.shift if scale else 0,
         "scale": scale.kind if scale else "",
@@ -141,8 +141,8 @@ def _work(op: Conv2D | Dense, io: IO) -> Mapping[str, float]:
     """``groups``: of four weights with a tile of four pixels (in cycles of such); ``inputs`` gathered; ``outputs``."""
     outputs, tile = io.out.channels, _tile(io)
     pixels = io.out.size // outputs
-    groups = -(-pixels // tile) * outputs * _groups(io) * TILES[tile] / TILES[LARGEST_TILE]
-    return {"groups": groups, "inputs": pixels * _inputs(io), "outputs": io.out.size, "call": 1}
+    groups = -(-pixels // tile) * outputs * groups_of(io) * TILES[tile] / TILES[LARGEST_TILE]
+    return {"groups": groups, "inputs": pixels * inputs_of(io), "outputs": io.out.size, "call": 1}
 
 
 CYCLES = {"groups": 16.5, "inputs": 2, "outputs": 10, "call": 60}
@@ -169,7 +169,7 @@ ROWS: tuple[Kernel, ...] = (
         isa=frozenset({"cortex-m0plus"}),
         arguments=WHOLE_ROWS,
         sources=("kernels/swar/tc_pairs.h",),
-        fits=_fits, scratch=_scratch, pack=_pack, numbers=_numbers, work=_work, flash=_flash,
+        fits=fits_pairs, scratch=_scratch, pack=_pack, numbers=_numbers, work=_work, flash=_flash,
         cycles=CYCLES,
     ),
 )  # fmt: skip
