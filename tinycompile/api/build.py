@@ -155,7 +155,7 @@ class _Work:
                 firmware = build_firmware(
                     compiled.sources, compiled.board, self.draft,
                     console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
-                    toolchain=self.toolchain,
+                    toolchain=self.toolchain, optimize="-Os" if options.goal.least == "code" else "-O2",
                 )  # fmt: skip
             except DoesNotFit as error:
                 raise error if error.memory != "flash" else error.using(flash_parts(compiled.program, error)) from None
