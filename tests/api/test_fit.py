@@ -89,7 +89,7 @@ class Pretended:
     def plan(self, goal: Goal, program: Program | None = None) -> Any:
         return SimpleNamespace(program=program or schedule(self.graph, self.board, goal))
 
-    def build(self, compiled: Any, *, keep_input: bool | None) -> Any:
+    def build(self, compiled: Any, *, keep_input: bool | None, weights_in_ram: bool) -> Any:
         self.built.append(compiled.program)
         parts = {"arena": compiled.program.arena_bytes, "stack": stack_of(compiled.program)}
         if sum(parts.values()) > self.room:

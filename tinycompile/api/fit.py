@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tinycompile.api.compile import Compiled
-from tinycompile.api.estimate import constants, estimate
+from tinycompile.api.estimate import constants, estimate, least_constants
 from tinycompile.boards import Board, all_boards
 from tinycompile.deploy import Console, Firmware
 from tinycompile.errors import DoesNotFit, UsageError
@@ -47,7 +47,7 @@ class Work(Protocol):
     @property
     def board(self) -> Board: ...
     def plan(self, goal: Goal, program: Program | None = None) -> Compiled: ...
-    def build(self, compiled: Compiled, *, keep_input: bool | None) -> Images: ...
+    def build(self, compiled: Compiled, *, keep_input: bool | None, weights_in_ram: bool) -> Images: ...
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,13 @@ class Limits:
     sram: int | None
     console: Console
     keep_input: bool | None
+    weights_in_ram: bool = False
 
-    def least(self, graph: Graph) -> int:
-        """Bytes that a firmware needs at least besides its arena."""
+    def least(self, graph: Graph, weights: int) -> int:
+        """Bytes that a firmware whose constants take ``weights`` bytes needs at least besides its arena."""
         copied = self.keep_input is True and self.console == "uart"
         inputs = sum(graph.tensors[name].nbytes for name in graph.inputs)
-        return LEAST[self.console] + (inputs if copied else 0)
+        return LEAST[self.console] + (inputs if copied else 0) + (weights if self.weights_in_ram else 0)
 
     def arena(self, board: Board, kept: int) -> int:
         """Bytes for the arena in all banks, if ``kept`` bytes are kept."""
@@ -93,13 +94,14 @@ def fit(work: Work, limits: Limits) -> Images:
 
 def _fitting(work: Work, limits: Limits) -> Images:
     """The best program that the search finds. Raises DoesNotFit for the "SRAM" where it finds none."""
-    kept, most = limits.least(work.graph), limits.arena(work.board, 0)
+    most = limits.arena(work.board, 0)
+    kept = limits.least(work.graph, least_constants(work.graph, work.board) if limits.weights_in_ram else 0)
     steps = STEPS if len(work.board.banks) == 1 else 1
     while True:
         steps -= 1
-        compiled = _plan(work, limits, kept, most)
+        compiled, kept = _with_weights(work, limits, kept, most)
         try:
-            images = work.build(compiled, keep_input=limits.keep_input)
+            images = _build(work, limits, compiled)
         except DoesNotFit as error:
             more = limits.besides(compiled.program, error.parts) if error.parts else 0
             if more <= kept:
@@ -118,6 +120,22 @@ def _plan(work: Work, limits: Limits, kept: int, most: int) -> Compiled:
     return work.plan(replace(limits.goal, ram=max(ram, 0), reserved=kept))
 
 
+def _with_weights(work: Work, limits: Limits, kept: int, most: int) -> tuple[Compiled, int]:
+    """The best program, and what is kept besides it: more where its kernels have larger weights, which lie in RAM."""
+    while True:
+        compiled = _plan(work, limits, kept, most)
+        weights = sum(constants(compiled.program).values()) if limits.weights_in_ram else 0
+        least = limits.least(work.graph, weights)
+        if least <= kept:
+            return compiled, kept
+        kept = least
+
+
+def _build(work: Work, limits: Limits, compiled: Compiled) -> Images:
+    """The images of a program, as they are asked for."""
+    return work.build(compiled, keep_input=limits.keep_input, weights_in_ram=limits.weights_in_ram)
+
+
 def _faster(work: Work, limits: Limits, best: Images, kept: int) -> Images:
     """The best program, if ``best`` fits but needs less than the ``kept`` bytes that it was planned with."""
     while (less := _needed_by(best, limits)) < kept:
@@ -125,9 +143,9 @@ def _faster(work: Work, limits: Limits, best: Images, kept: int) -> Images:
         if compiled.program == best.compiled.program:
             return best
         try:
-            best, kept = work.build(compiled, keep_input=limits.keep_input), less
+            best, kept = _build(work, limits, compiled), less
         except DoesNotFit:
-            return work.build(best.compiled, keep_input=limits.keep_input)  # its files are overwritten
+            return _build(work, limits, best.compiled)  # its files are overwritten
     return best
 
 
@@ -158,7 +176,7 @@ def _leanest(work: Work, limits: Limits) -> Images:
         misses = [one for one in found if isinstance(one, _Miss)]
         raise _explained(work, limits, min(misses, key=lambda one: one.total))
     best = min(fitting, key=lambda one: estimate(one.compiled.program, work.board).cycles)
-    return work.build(best.compiled, keep_input=limits.keep_input)
+    return _build(work, limits, best.compiled)
 
 
 def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Miss:
@@ -166,7 +184,7 @@ def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Mi
     compiled = work.plan(limits.goal, candidate.program())
     program = compiled.program
     try:
-        images = work.build(compiled, keep_input=limits.keep_input)
+        images = _build(work, limits, compiled)
     except DoesNotFit as error:
         if not error.parts:
             raise
@@ -198,15 +216,17 @@ def _other_ways(work: Work, limits: Limits, total: int) -> list[str]:
     found = []
     ways = {}
     if not limits.goal.pushed and not limits.goal.sliding:
-        ways["--input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
+        ways["with --input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
     if limits.keep_input:
-        ways["--no-keep-input"] = replace(limits, keep_input=False)
-    for option, other in ways.items():
+        ways["with --no-keep-input"] = replace(limits, keep_input=False)
+    if limits.weights_in_ram:
+        ways["without --weights-in-ram"] = replace(limits, weights_in_ram=False)
+    for way, other in ways.items():
         try:
             images = _fitting(work, other)
         except (DoesNotFit, UsageError):
             continue
-        found.append(f"build with {option}, which needs {images.firmware.needs.total:,} bytes")
+        found.append(f"build {way}, which needs {images.firmware.needs.total:,} bytes")
     if limits.sram is not None and total <= sum(region.size for region in work.board.banks):
         found.append(f"a budget (--sram) of {total:,} bytes")
     return [*found, "a smaller input or fewer channels"]
