@@ -66,11 +66,15 @@ class Limits:
         inputs = sum(graph.tensors[name].nbytes for name in graph.inputs)
         return LEAST[self.console] + (inputs if copied else 0) + (weights if self.weights_in_ram else 0)
 
+    def room(self, board: Board, kept: int) -> int:
+        """Bytes for the whole firmware in all banks, of which ``kept`` are not for the arena."""
+        arena = self.goal.ram
+        bounds = [sum(region.size for region in board.banks), self.sram, None if arena is None else arena + kept]
+        return min(bound for bound in bounds if bound is not None)
+
     def arena(self, board: Board, kept: int) -> int:
         """Bytes for the arena in all banks, if ``kept`` bytes are kept."""
-        bounds = [sum(region.size for region in board.banks), self.sram]
-        left = min(bound for bound in bounds if bound is not None) - kept
-        return max(left if self.goal.ram is None else min(left, self.goal.ram), 0)
+        return max(self.room(board, kept) - kept, 0)
 
     def besides(self, program: Program, parts: Mapping[str, int]) -> int:
         """Bytes to keep for an image like that: all that is no arena, and an optional copy of the input left out."""
@@ -197,7 +201,7 @@ def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Mi
 def _explained(work: Work, limits: Limits, miss: _Miss) -> DoesNotFit:
     """The error that says what the nearest miss needs, to the byte, and what would do."""
     kept = limits.besides(miss.program, miss.parts)
-    needed, available = miss.total, limits.arena(work.board, kept) + kept
+    needed, available = miss.total, limits.room(work.board, kept)
     if needed <= available and miss.error is not None:  # in all banks together, but not in one
         needed, available = miss.error.needed, miss.error.available
     return DoesNotFit(

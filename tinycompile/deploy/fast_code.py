@@ -6,7 +6,7 @@ instruction cache; in emulators, which know no wait states, nothing changes but 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tinycompile.deploy.image import Image
@@ -26,13 +26,14 @@ class FastCode:
     functions: tuple[str, ...]
 
 
-def chosen(image: Image, heat: Mapping[str, float], room: int) -> tuple[str, ...]:
-    """The functions to copy, for about ``room`` bytes of them.
+def chosen(image: Image, heat: Mapping[str, float], room: int, fixed: Collection[str] = frozenset()) -> tuple[str, ...]:
+    """The functions to copy, for about ``room`` bytes of them; none of those that are ``fixed`` where they are.
 
     ``heat`` tells predicted cycles by function. Those with the most cycles per byte come first, each together with
     all that it calls, so that no inner loop crosses from one memory to the other; what does not fit is left out.
     """
-    sizes = {s.name: -(-s.size // _WORD) * _WORD for s in image.symbols if s.is_function and s.size}
+    functions = (s for s in image.symbols if s.is_function and s.size and s.name not in fixed)
+    sizes = {s.name: -(-s.size // _WORD) * _WORD for s in functions}
     hot = sorted((name for name in heat if sizes.get(name)), key=lambda name: -heat[name] / sizes[name])
     called = callees(image, hot)
     taken: list[str] = []
@@ -43,3 +44,9 @@ def chosen(image: Image, heat: Mapping[str, float], room: int) -> tuple[str, ...
             taken += more
             room -= bytes_more
     return tuple(taken)
+
+
+def copied(image: Image) -> frozenset[str]:
+    """The functions of a linked image that are copied."""
+    section = image.section(SECTION)
+    return frozenset(s.name for s in image.symbols if s.is_function and section is not None and s.address in section)

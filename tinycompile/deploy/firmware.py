@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tinycompile import __version__
 from tinycompile.boards import Board, all_boards
-from tinycompile.deploy.fast_code import SECTION, FastCode, chosen
+from tinycompile.deploy.fast_code import SECTION, FastCode, chosen, copied
 from tinycompile.deploy.image import Image, Sizes, check_placement, read_image, to_bin, to_hex
-from tinycompile.deploy.needs import Needs, check_sram, needs, roomy
+from tinycompile.deploy.needs import ROOMY, Needs, check_sram, needs, roomy
 from tinycompile.deploy.platform import Console, board_header, board_sources, include_folders, linker_script
 from tinycompile.deploy.sources import Sources, write_sources
 from tinycompile.deploy.stack import StackBound, stack_bounds
@@ -146,20 +146,22 @@ class _Build:
         """The image with the least stack, in all the RAM that it can want; and the functions that run from the
         board's memory for code.
 
-        Those are chosen by the sizes in an image where all run from flash. What long calls add is known when it is
-        linked: as long as that is too much, fewer functions are chosen.
+        Those are chosen by the sizes in an image where all run from flash. Only when functions are linked elsewhere is
+        it known what long calls add, and which cannot be moved: the compiler's own may be in no section with a name.
+        So first all are moved; if that is too much, fewer and fewer.
         """
         board, region = roomy(self.board), self.board.fast_code
         self._link(objects, elf, board, stack_bytes=_STACK_ALIGN)
         plain = read_image(elf)
-        room = region.size - plain.used(region) if region is not None else 0
-        while region is not None and (fast := chosen(plain, self.heat, room)):
+        room, fixed = ROOMY, frozenset[str]()
+        while region is not None and (fast := chosen(plain, self.heat, room, fixed)):
             self._link(objects, elf, board, stack_bytes=_STACK_ALIGN, fast=fast)
             image = read_image(elf)
+            fixed |= set(fast) - copied(image)
             excess = image.used(region) - region.size
             if excess <= 0:
-                return image, fast
-            room -= excess
+                return image, tuple(name for name in fast if name not in fixed)
+            room = min(room - excess, region.size - plain.used(region))
         return plain, ()
 
     def _publish(
@@ -177,7 +179,6 @@ class _Build:
         paths["bin"].write_bytes(to_bin([s for s in image.segments if s.address in self.board.flash]))
         paths["hex"].write_text(to_hex(image.segments, image.entry), encoding="ascii", newline="\n")
         sizes, code = image.sizes, image.section(SECTION)
-        inside = {s.name for s in image.symbols if s.is_function and code and s.address in code}
         return Firmware(
             **paths,
             board=self.board,
@@ -190,7 +191,7 @@ class _Build:
             stack_reserved=found.stack,
             needs=found,
             keeps_input=keeps_input,
-            fast_code=FastCode(self.board.code, code.size, tuple(f for f in fast if f in inside)) if code else None,
+            fast_code=FastCode(self.board.code, code.size, fast) if code else None,
             symbols={s.name: s.size for s in image.symbols if s.size},
         )
 

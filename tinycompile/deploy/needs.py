@@ -94,7 +94,7 @@ def _refuse(found: Needs, board: Board, needed: int, available: int, hint: str) 
 
 
 def _without_weights(found: Needs) -> str:
-    return "weights in flash (no --weights-in-ram), " if found.weights else ""
+    return "no --weights-in-ram, " if found.weights else ""
 
 
 def _hint(others: list[str]) -> str:

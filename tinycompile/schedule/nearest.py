@@ -32,6 +32,9 @@ def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
 
 
 def fits_on(candidate: Candidate, board: Board, reserved: int) -> bool:
-    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides."""
-    runs = all(kernel.isa <= board.features for kernel in candidate.kernels.values())
+    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides.
+
+    Those are in the main one: other banks hold nothing but the arena.
+    """
+    runs = reserved <= board.ram.size and all(kernel.isa <= board.features for kernel in candidate.kernels.values())
     return runs and candidate.layout(Memory.of(board, reserved), compact=True) is not None
