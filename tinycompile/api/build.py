@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tinycompile.api.compile import Compiled, import_model, plan_graph, quantize_graph
+from tinycompile.api.estimate import flash_parts
 from tinycompile.api.fit import Images, Limits, fit
 from tinycompile.api.verify import Verification, verification_inputs, verify_stages
 from tinycompile.boards import Board, load_board
 from tinycompile.codegen.names import identifier
 from tinycompile.data import Layout, Preprocessing, Samples, load_samples
 from tinycompile.deploy import Firmware, Toolchain, build_firmware, build_host, find_toolchain
-from tinycompile.errors import UsageError
+from tinycompile.errors import DoesNotFit, UsageError
 from tinycompile.ir import Graph, Rounding, Shape
 from tinycompile.progress import Progress
 from tinycompile.quantize import Quantized, Recipe
@@ -154,11 +155,14 @@ class _Work:
         options = self.options
         with ThreadPoolExecutor(2) as pool, self.progress.stage("compile host and firmware"):
             host_job = pool.submit(build_host, compiled.sources, self.draft, checked=options.checked)
-            firmware = build_firmware(
-                compiled.sources, compiled.board, self.draft,
-                console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
-                heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=self.toolchain,
-            )  # fmt: skip
+            try:
+                firmware = build_firmware(
+                    compiled.sources, compiled.board, self.draft,
+                    console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
+                    heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=self.toolchain,
+                )  # fmt: skip
+            except DoesNotFit as error:
+                raise error if error.memory != "flash" else error.using(flash_parts(compiled.program, error)) from None
             return Images(compiled, firmware, host_job.result())
 
     def finish(

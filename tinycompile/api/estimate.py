@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinycompile.boards import Board, all_boards
@@ -107,6 +108,12 @@ def check_flash(program: Program, board: Board) -> None:
         peak=f"{short_name(largest)}: {sizes[largest]:,} bytes of constants",
         hint="fewer channels" + _larger(ram=program.arena_bytes, flash=needed),
     )
+
+
+def flash_parts(program: Program, error: DoesNotFit) -> Mapping[str, int]:
+    """What an image that is too large for the flash fills it with."""
+    size = sum(constants(program).values())
+    return {"constants": size, "code and tables": error.needed - size}
 
 
 def _weights(graph: Graph) -> int:

@@ -4,11 +4,13 @@ How much those take is known exactly once an image is linked. So the first plan 
 needs, and in most builds it is also the last. Where there is no room for what its image needs, the next best program
 is tried, with a smaller arena; after a few of them, or with several banks, one that leaves what the last one
 needed. If that image needs less than was kept for it, a faster program may fit into what is left, and is tried.
+Where an image is too large for the flash, the next one gets kernels whose constants leave what was missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +68,11 @@ class Limits:
         inputs = sum(graph.tensors[name].nbytes for name in graph.inputs)
         return LEAST[self.console] + (inputs if copied else 0) + (weights if self.weights_in_ram else 0)
 
+    def within(self, weights: int) -> Limits:
+        """The same with kernels whose constants take no more than ``weights`` bytes."""
+        flash = weights if self.goal.flash is None else min(weights, self.goal.flash)
+        return replace(self, goal=replace(self.goal, flash=flash))
+
     def room(self, board: Board, kept: int) -> int:
         """Bytes for the whole firmware in all banks, of which ``kept`` are not for the arena."""
         arena = self.goal.ram
@@ -88,6 +95,20 @@ def fit(work: Work, limits: Limits) -> Images:
 
     Raises DoesNotFit, with the needs of the leanest program of all and what would help, where there is none.
     """
+    while True:
+        try:
+            return _in_sram(work, limits)
+        except DoesNotFit as error:
+            if "constants" not in error.parts:
+                raise
+            less = error.parts["constants"] - (error.needed - error.available)
+            if limits.goal.flash is not None and limits.goal.flash <= less:  # there are no smaller kernels
+                raise
+            limits = replace(limits, goal=replace(limits.goal, flash=less))
+
+
+def _in_sram(work: Work, limits: Limits) -> Images:
+    """The best program whose constants take no more flash than ``limits`` allow."""
     try:
         return _fitting(work, limits)
     except DoesNotFit as error:
@@ -98,12 +119,11 @@ def fit(work: Work, limits: Limits) -> Images:
 
 def _fitting(work: Work, limits: Limits) -> Images:
     """The best program that the search finds. Raises DoesNotFit for the "SRAM" where it finds none."""
-    most = limits.arena(work.board, 0)
-    kept = limits.least(work.graph, least_constants(work.graph, work.board) if limits.weights_in_ram else 0)
+    start = _with_weights(work, limits) if limits.weights_in_ram else _started(work, limits, 0)
+    limits, kept, compiled, most = start.limits, start.kept, start.compiled, limits.arena(work.board, 0)
     steps = STEPS if len(work.board.banks) == 1 else 1
     while True:
         steps -= 1
-        compiled, kept = _with_weights(work, limits, kept, most)
         try:
             images = _build(work, limits, compiled)
         except DoesNotFit as error:
@@ -114,6 +134,7 @@ def _fitting(work: Work, limits: Limits) -> Images:
                 most = compiled.program.arena_bytes - 1
             else:
                 kept = more
+            compiled = _plan(work, limits, kept, most)
         else:
             return _faster(work, limits, images, kept)
 
@@ -124,15 +145,58 @@ def _plan(work: Work, limits: Limits, kept: int, most: int) -> Compiled:
     return work.plan(replace(limits.goal, ram=max(ram, 0), reserved=kept))
 
 
-def _with_weights(work: Work, limits: Limits, kept: int, most: int) -> tuple[Compiled, int]:
-    """The best program, and what is kept besides it: more where its kernels have larger weights, which lie in RAM."""
-    while True:
-        compiled = _plan(work, limits, kept, most)
-        weights = sum(constants(compiled.program).values()) if limits.weights_in_ram else 0
-        least = limits.least(work.graph, weights)
-        if least <= kept:
-            return compiled, kept
-        kept = least
+@dataclass(frozen=True)
+class _Start:
+    """A first plan, the bytes that it keeps for what is no arena, and the limits that it keeps to."""
+
+    limits: Limits
+    kept: int
+    compiled: Compiled
+
+
+def _started(work: Work, limits: Limits, weights: int) -> _Start:
+    """The best program that leaves what any firmware needs, with ``weights`` bytes of constants in RAM."""
+    kept = limits.least(work.graph, weights)
+    return _Start(limits, kept, _plan(work, limits, kept, limits.arena(work.board, 0)))
+
+
+def _with_weights(work: Work, limits: Limits) -> _Start:
+    """The best program that leaves room for the constants of its own kernels, which are read from RAM.
+
+    Where those of the fastest kernels do not fit beside their arena, either the arena gets what they leave, or they get
+    what it leaves, whichever takes fewer cycles.
+    """
+    floor = least_constants(work.graph, work.board)
+    first = _holding(work, _started(work, limits, floor))
+    if first.fits:
+        return first.start
+    room = limits.room(work.board, first.start.kept) - first.start.compiled.program.arena_bytes
+    ways = [(limits, first.weights), (limits.within(room - limits.least(work.graph, 0)), floor)]
+    found = []
+    for way, weights in ways:
+        with suppress(DoesNotFit):
+            found.append(_holding(work, _started(work, way, weights)))
+    fitting = [one for one in found if one.fits]
+    if not fitting:
+        return _started(work, limits.within(floor), floor)
+    return min(fitting, key=lambda one: estimate(one.start.compiled.program, work.board).cycles).start
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """A first plan that keeps room for the ``weights`` bytes of its own constants, and whether it fits with them."""
+
+    start: _Start
+    weights: int
+    fits: bool
+
+
+def _holding(work: Work, start: _Start) -> _Holding:
+    program, limits = start.compiled.program, start.limits
+    weights = sum(constants(program).values())
+    kept = limits.least(work.graph, weights)
+    fits = kept <= work.board.ram.size and program.arena_bytes <= limits.arena(work.board, kept)
+    return _Holding(replace(start, kept=kept), weights, fits)
 
 
 def _build(work: Work, limits: Limits, compiled: Compiled) -> Images:
@@ -174,6 +238,8 @@ class _Miss:
 
 def _leanest(work: Work, limits: Limits) -> Images:
     """The program with the least memory, if that fits after all. Raises DoesNotFit with what it needs."""
+    if limits.weights_in_ram:
+        limits = limits.within(least_constants(work.graph, work.board))
     found = [_attempted(work, limits, candidate) for candidate in leanest(work.graph, work.board, limits.goal)]
     fitting = [one for one in found if isinstance(one, Images)]
     if not fitting:

@@ -10,6 +10,7 @@ from tinycompile.boards import Board
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
+from tinycompile.schedule.flash import affordable
 from tinycompile.schedule.liveness import Kernels, scratch_bytes
 from tinycompile.schedule.parts import RowOp
 from tinycompile.schedule.rows import Rows
@@ -36,16 +37,21 @@ class Choice:
 class Prices:
     """The kernels of a graph's ops on a board.
 
-    Raises UnsupportedOp, naming all of them, where ops have no kernel on the board's core.
+    ``flash`` is what their constants may take together, in bytes (None: all of the board's flash). Raises
+    UnsupportedOp, naming all of them, where ops have no kernel on the board's core.
     """
 
-    def __init__(self, graph: Graph, board: Board) -> None:
+    def __init__(self, graph: Graph, board: Board, flash: int | None = None) -> None:
         self.graph, self.core = graph, board.core
         ops = [op for op in graph.ops if not op.alias]
-        self.kernels = {op.name: candidates(op, graph.io(op), board.abilities) for op in ops}
+        self.kernels: Mapping[str, tuple[Kernel, ...]] = {
+            op.name: candidates(op, graph.io(op), board.abilities) for op in ops
+        }
         missing = [_unsupported(op, graph.io(op)) for op in ops if not self.kernels[op.name]]
         if missing:
             raise UnsupportedOp(missing, where=graph.name)
+        budget = board.flash.size if flash is None else flash
+        self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
         self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:

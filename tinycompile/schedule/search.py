@@ -44,13 +44,15 @@ class Goal:
     ``CYCLES_OF_RAM``.
 
     ``ram`` is what the arena may take, in bytes, over all banks (None: all they have, less ``reserved`` bytes of the
-    main one). ``build`` sets both to what the firmware really leaves (``api/fit.py``). ``pushed``: the rows of the
+    main one); ``flash`` is what the constants may take (None: all of it). ``build`` sets all three to what the firmware
+    really leaves (``api/fit.py``). ``pushed``: the rows of the
     input arrive one by one, and no frame is held; ``sliding``: they arrive without end, and whenever a window has
     moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
     """
 
     least: Literal["cycles", "sram"] = "cycles"
     ram: int | None = None
+    flash: int | None = None
     reserved: int = RESERVED
     pushed: bool = False
     sliding: bool = False
@@ -68,7 +70,7 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    memory, prices = Memory.of(board, goal.reserved, goal.ram), Prices(graph, board)
+    memory, prices = Memory.of(board, goal.reserved, goal.ram), Prices(graph, board, goal.flash)
     search = _searched(graph, prices, goal, memory)
     if search.best is None and len(memory.rooms) > 1:  # what fits all banks together may not fit into each
         retry = _searched(graph, prices, goal, memory.largest)
@@ -102,7 +104,7 @@ def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Pr
     Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
     for ``schedule``, but nothing has to fit.
     """
-    goal, prices = goal or Goal(), Prices(graph, board)
+    goal, prices = goal or Goal(), Prices(graph, board, (goal or Goal()).flash)
     found: list[Candidate] = []
     for one in sorted(every(graph, prices, goal), key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
