@@ -98,8 +98,10 @@ def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
     pairs = io.out.channels // 2
     first, second = weights[0 : 2 * pairs : 2], weights[1 : 2 * pairs : 2]
     bias = op.parameters(io)["bias"].astype(np.int64)[1 : 2 * pairs : 2]
-    most = np.abs(bias) + 128 * np.abs(second).sum(axis=1)
-    return bool((256 * second + first >= -(1 << 15)).all() and (most < 1 << 23).all())
+    most = bias + np.maximum(127 * second, -128 * second).sum(axis=1)
+    least = bias + np.minimum(127 * second, -128 * second).sum(axis=1)
+    sums_fit = (most < 1 << 23).all() and (least >= -(1 << 23)).all()
+    return bool((256 * second + first >= -(1 << 15)).all() and sums_fit)
 
 
 def _is_fused(op: Linear, io: IO) -> bool:
@@ -144,9 +146,11 @@ def _in_fours(values: Array) -> Array:
 
 
 def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
-    """The stream; multipliers and shifts by themselves where C requantises."""
+    """The stream; multipliers and shifts by themselves where C requantises; kernel rows of padding, two pixels wide."""
     alone = not _is_fused(op, io) or io.out.channels % FILTERS
     arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
+    if isinstance(op, Conv2D) and op.pad:
+        arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
     return {"stream": _stream(form, op, io), **arrays}
 
 
@@ -215,6 +219,10 @@ def _fits(form: Form, op: Linear, io: IO) -> bool:
     return io.inputs[1].zero_point == 0 and _pairs(form, op, io) < LONGEST
 
 
+def _fits_rows(form: Form, op: Dense, io: IO) -> bool:
+    return io.out.size > io.out.channels and _fits(form, op, io)
+
+
 def _fits_pointwise(form: Form, op: Conv2D, io: IO) -> bool:
     return op.is_pointwise and _fits(form, op, io)
 
@@ -271,6 +279,7 @@ def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_c
         _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
         _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
         _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
+        _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
         _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
     )
 
