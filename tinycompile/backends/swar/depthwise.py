@@ -19,6 +19,8 @@ from tinycompile.ops.sliding import sliding_lag
 MOST_ROWS = 3
 """Rows of a kernel: what registers hold of a column."""
 MOST_TAPS = 49
+SHORT_ROW = 16
+"""Width up to which pixels of two rows make a pair: longer lines take scratch, and halves of them waste little."""
 CHANNELS = 4
 """Channels in a word."""
 
@@ -54,41 +56,54 @@ def _flash(op: Conv2D, io: IO) -> int:
     return sum(array.nbytes for array in _pack(op, io).values())
 
 
-def _columns(op: Conv2D, io: IO) -> int:
-    """Columns of pairs that half a row of outputs reads."""
-    return ((io.out.hw[1] + 1) // 2 - 1) * op.stride[1] + op.kernel[1]
+def _pairs(io: IO) -> tuple[int, int, int]:
+    """Lines of pairs, pairs in the longest, and pairs in all, of a channel."""
+    height, width = io.out.hw
+    half = (width + 1) // 2
+    if width > SHORT_ROW or height == 1:
+        return height, half, height * half
+    return (height + 1) // 2, width, height // 2 * width + height % 2 * half
+
+
+def _columns(op: Conv2D, pairs: int) -> int:
+    """Columns of pixels that so many pairs of outputs side by side read."""
+    return (pairs - 1) * op.stride[1] + op.kernel[1]
 
 
 def _scratch(op: Conv2D, io: IO) -> int:
     """A pixel of zero points; the line of four channels; the places of its pixels."""
-    return io.x.channels + _columns(op, io) * op.kernel[0] * 4 * (CHANNELS + 2)
+    return io.x.channels + _columns(op, _pairs(io)[1]) * op.kernel[0] * 4 * (CHANNELS + 2)
 
 
 def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
     scale, narrow = _scale(op, io), _narrow(io)
     assert scale is not None
     taken = "NARROW" if narrow.all() else "" if narrow.any() else "WIDE"
-    return {"taken": taken, "shift": scale.shift, "scale": scale.kind}
+    return {"taken": taken, "shift": scale.shift, "scale": scale.kind, "short_row": SHORT_ROW}
 
 
 def _lag(op: Conv2D, io: IO, index: int) -> int | None:
-    """A row of outputs reads its inputs again for every four channels."""
+    """A row of outputs, or two, reads its inputs again for every four channels."""
     if index != 0:
         return None
     (_, height, width, channels), (_, out_height, out_width, _) = io.x.shape, io.out.shape
-    rows = (1, height, 1, width * channels), (1, out_height, 1, out_width * channels)
-    pad = Pad(op.pad.top, 0, op.pad.bottom, 0)
-    return sliding_lag(*rows, (op.kernel[0], 1), (op.stride[0], 1), (1, 1), pad, writes_early=True)
+    lines = _pairs(io)[0]
+    most = 1 if lines == out_height else 2
+    shapes = (1, height, 1, width * channels), (1, lines, 1, most * out_width * channels)
+    kernel, stride = op.kernel[0] + (most - 1) * op.stride[0], most * op.stride[0]
+    return sliding_lag(
+        *shapes, (kernel, 1), (stride, 1), (1, 1), Pad(op.pad.top, 0, op.pad.bottom, 0), writes_early=True
+    )
 
 
 def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     """``pairs`` of outputs, ``products`` of pairs, ``columns`` taken from words (four channels), ``lines`` of a
     channel, ``places`` in tables."""
-    height, width, channels = io.out.shape[1:]
-    pairs = height * (width + 1) // 2 * channels
-    places = height * _columns(op, io) * op.kernel[0]
-    counts = {"pairs": pairs, "products": pairs * prod(op.kernel), "places": places, "lines": height * channels}
-    return {**counts, "columns": places * channels / CHANNELS, "call": 1}
+    channels = io.x.channels
+    lines, longest, pairs = _pairs(io)
+    places = lines * _columns(op, longest) * op.kernel[0]
+    counts = {"pairs": pairs * channels, "products": pairs * channels * prod(op.kernel), "places": places}
+    return {**counts, "lines": lines * channels, "columns": places * channels / CHANNELS, "call": 1}
 
 
 ROWS: tuple[Kernel, ...] = (
