@@ -14,7 +14,7 @@ from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.simulate.test_cores import run_batch
 from tinycompile.backends import EVERYTHING, candidates
-from tinycompile.backends.dsp.winograd import ROWS, channel_pairs, transformed
+from tinycompile.backends.dsp.winograd import ROWS, channel_pairs, pair_count, transformed
 from tinycompile.ir import DType, Graph, Tensor
 from tinycompile.ops import Conv2D
 
@@ -58,6 +58,7 @@ def test_the_transforms_make_four_times_the_direct_sums(seed: int, extreme: bool
 
 @given(st.integers(1, 200))
 def test_every_channel_has_one_place(channels: int) -> None:
+    assert len(channel_pairs(channels)) == pair_count(channels)
     order = channel_pairs(channels).ravel()
     assert sorted(order[order >= 0]) == list(range(channels))
 

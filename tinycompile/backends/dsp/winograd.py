@@ -41,6 +41,11 @@ def channel_pairs(channels: int) -> Array:
     return np.array(order)
 
 
+def pair_count(channels: int) -> int:
+    """How many those are."""
+    return channels // 4 * 2 + (0, 1, 1, 2)[channels % 4]
+
+
 def transformed(weights: Array, square: bool) -> Array:
     """(O, 3, 3, I) to int16 (O, 4, 4, I): 2 G g (2 G)^T; or only along rows, (O, rows, 3, I) to (O, rows, 4, I)."""
     along = np.einsum("bx,oyxi->oybi", FILTER, weights.astype(np.int32))
@@ -81,7 +86,7 @@ class Form:
 
     def pairs(self, op: Conv2D, io: IO) -> int:
         """Pairs of channels that are summed up at each position, those of all rows where these are not transformed."""
-        return len(channel_pairs(io.x.channels)) * (1 if self.square else op.kernel[0])
+        return pair_count(io.x.channels) * (1 if self.square else op.kernel[0])
 
     def chunks(self, op: Conv2D, io: IO) -> tuple[int, int]:
         """Number and size of the equal chunks of pairs; the last ones are filled up with zeros."""
@@ -148,7 +153,7 @@ class Form:
         groups, tail = divmod(io.x.channels, 4)
         return {
             "count": count, "chunk": chunk, "pairs": count * chunk, "groups": groups, "tail": tail,
-            "row": 2 * len(channel_pairs(io.x.channels)), "step": self.step(op, io), "patch": self.tiles_bytes(op, io),
+            "row": 2 * pair_count(io.x.channels), "step": self.step(op, io), "patch": self.tiles_bytes(op, io),
             "positions": self.positions, "fast": self.is_fast(op, io), "dual": self.dual,
         }  # fmt: skip
 
