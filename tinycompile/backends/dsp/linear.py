@@ -175,23 +175,35 @@ def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-_DONE: Mapping[str, float] = {
-    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
-    "clip second": 4, "store second": 5,
-}  # fmt: skip
-"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
-_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
+Step = tuple[str, int, int]
+"""What is done, for which of four filters, at which pixel."""
+_STEPS = {"p": "part", "s": "shift", "m": "scale", "c": "clip", "w": "store", "n": "next", "e": "end"}
+"""Part mixed sums and shift them into place; scale, clip, store. Next: the multipliers of two more filters; end: that
+of the stream."""
+_DUAL_MIXED = (
+    "p11 m01 p10 m00 s11 p31 m11 s10 m10 p30 n00 c01 c00 w01 s31 c11 m21 w00 m20 w11 s30 c10 m31 w10 m30 c21 e00 "
+    "c20 w21 c31 w20 c30 w31 w30"
+)
+_DUAL_WIDE = "m01 m11 m00 c01 m10 c11 n00 c00 w01 c10 m21 w11 m31 w00 m20 w10 m30 c21 e00 c31 w21 c20 w31 c30 w20 w30"
 
 
-def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
-    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
-    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
-    places = range(pixels - 1, -1, -1)
-    if not form.dual:
-        return [(step, j) for j in places for step in steps]
-    gap = len(steps) / 2
-    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
-    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
+def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[Step]:
+    """The steps that turn sums into outputs; the last filter's at the first pixel is the last one.
+
+    On a dual pipeline two of them issue in a cycle, and a product is there two cycles later.
+    """
+    if form.dual:
+        steps = [(_STEPS[s[0]], int(s[1]), int(s[2])) for s in (_DUAL_MIXED if mixed else _DUAL_WIDE).split()]
+        return [s for s in steps if s[2] < pixels]
+    order: list[Step] = []
+    for half in (0, 2):
+        for pixel in range(pixels - 1, -1, -1):
+            if mixed:
+                order += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
+            order += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
+        if half == 0:
+            order += [("next", 0, 0), ("end", 0, 0)]
+    return order
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
