@@ -22,7 +22,8 @@ from tinycompile.boards import Board, load_board
 from tinycompile.cost import kernel_cycles
 from tinycompile.deploy import build_firmware, find_toolchain
 from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
-from tinycompile.ops import Add, AveragePool2D, Conv2D, Dense, MaxPool2D
+from tinycompile.ops import Add, AveragePool2D, Conv2D, Dense, MaxPool2D, Mul, Softmax
+from tinycompile.ops.unary import Step, Unary
 from tinycompile.simulate.batch import alone, combine
 from tinycompile.simulate.emulator import emulate
 from tinycompile.simulate.emulator.qemu import emulate_in_qemu
@@ -126,6 +127,24 @@ def pool(kind: type[AveragePool2D] | type[MaxPool2D], h: int, w: int, c: int, k:
     return Case(f"{kind.__name__} {k}x{k} {h}x{w} {c}", graph)
 
 
+def scaled(h: int, w: int, c: int) -> Case:
+    """An image times a number for each channel."""
+    return Case(f"mul {h}x{w} {c}", one(Mul("f", ("x", "z"), "y"), image(h, w, c), image(1, 1, c, "z")))
+
+
+def table(h: int, w: int, c: int) -> Case:
+    """A function of each value."""
+    return Case(f"unary {h}x{w} {c}", one(Unary("f", ("x",), "y", (Step("sigmoid"),)), image(h, w, c)))
+
+
+def softmax(channels: int) -> Case:
+    """A softmax of one vector."""
+    x = Tensor("x", (1, channels), DType.INT8, Quant.per_tensor(0.1, 3))
+    op = Softmax("f", ("x",), "y")
+    out = Tensor("y", x.shape, DType.INT8, Quant.per_tensor(1 / 256, -128))
+    return Case(f"softmax {channels}", Graph("g", ("x",), ("y",), (op,), {"x": x, "y": out}, "native"))
+
+
 def cases() -> Iterator[Case]:
     """Shapes from small to large, with odd ones between; none is taken from a model."""
     for c, o, hw in ((8, 16, 48), (16, 32, 24), (32, 32, 24), (64, 64, 12), (96, 40, 9), (128, 128, 6), (256, 256, 3)):
@@ -151,9 +170,13 @@ def cases() -> Iterator[Case]:
         yield dense(k, o)
     for hw, c in ((32, 16), (16, 32), (7, 30)):
         yield add(hw, hw, c)
-    yield pool(AveragePool2D, 8, 8, 64, 8)
-    yield pool(AveragePool2D, 24, 24, 16, 2)
-    yield pool(MaxPool2D, 24, 24, 16, 2)
+        yield scaled(hw, hw, c)
+        yield table(hw, hw, c)
+    for hw, c, k in ((8, 64, 8), (24, 16, 2), (15, 30, 3), (7, 10, 7), (12, 128, 12)):
+        yield pool(AveragePool2D, hw, hw, c, k)
+        yield pool(MaxPool2D, hw, hw, c, k)
+    for channels in (2, 10, 100):
+        yield softmax(channels)
 
 
 def spacious(board: Board) -> Board:

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from tinycompile.backends import Kernel
-from tinycompile.ir import IO, Op
+from tinycompile.ir import IO, Op, Rounding
 
 TABLE = Path(__file__).parent / "backends" / "cycles.json"
 CORES: Mapping[str, float] = {
@@ -36,18 +36,18 @@ Weights = Mapping[str, float]
 def kernel_cycles(op: Op, io: IO, kernel: Kernel, core: str) -> int:
     """Predicted cycles of one call of ``kernel`` for ``op`` on ``core`` (a name in ``CORES``)."""
     counts = kernel.work(op, io)
-    return round(sum(weight * counts[name] for name, weight in weights(kernel, core).items()))
+    return round(sum(weight * counts[name] for name, weight in weights(kernel, io.rounding, core).items()))
 
 
-def weights(kernel: Kernel, core: str) -> Weights:
+def weights(kernel: Kernel, rounding: Rounding, core: str) -> Weights:
     """Cycles on ``core`` of each part of the kernel's work: fitted, or else scaled from its own for the Cortex-M4."""
-    fitted = _fitted().get(ALIKE.get(core, core), {}).get(kernel.key)
+    fitted = _fitted().get(ALIKE.get(core, core), {}).get(f"{kernel.key} {rounding}")
     return fitted if fitted is not None else _scaled(kernel.key, tuple(kernel.cycles.items()), CORES[core])
 
 
 @lru_cache(maxsize=1)
 def _fitted() -> Mapping[str, Mapping[str, Weights]]:
-    """By core and kernel; empty where nothing was fitted yet."""
+    """By core, and kernel and rounding; empty where nothing was fitted yet."""
     found: dict[str, dict[str, Weights]] = json.loads(TABLE.read_text(encoding="utf-8"))
     return found
 

@@ -87,6 +87,8 @@ class Kernel:
     name: what predicted cycles are linear in."""
     flash: Callable[[Any, IO], int] = constant_bytes
     """Bytes that ``pack`` will take, told without packing."""
+    together: int = 1
+    """Rows of the output that it makes together: a call of fewer costs no less."""
     cycles: Mapping[str, float] = field(kw_only=True)
     """On a Cortex-M4, for parts of ``work``: what ``cost`` uses, scaled, on cores that it has no fitted table of."""
 

@@ -7,12 +7,12 @@ benchmarks ask what each program's functions cost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.backends import Kernel
 from tinycompile.codegen import Sources, render
-from tinycompile.ir import Array, Graph, Tensor
-from tinycompile.schedule.program import Call, Program, View
+from tinycompile.ir import Array, Graph, Tensor, Window
+from tinycompile.schedule.program import Call, Program, Stream, View
 from tinycompile.simulate.reference import reference
 
 
@@ -67,6 +67,35 @@ def alone(graph: Graph, kernel: Kernel) -> Program:
     call = Call(op, kernel, tuple(views[t.name] for t in io.activations), views[op.output], cursor if scratch else None)
     inputs = tuple(views[name] for name in graph.inputs)
     return Program(graph, (call,), cursor + scratch, inputs, (views[op.output],))
+
+
+def in_rows(graph: Graph, kernel: Kernel) -> Program | None:
+    """The same with one call for each row of the output; None where the op or the kernel cannot be cut so."""
+    program = alone(graph, kernel)
+    (op,), (full,) = graph.ops, program.unrolled()
+    io, calls = graph.io(op), []
+    if len(io.out.shape) != 4 or "out_pitch" not in kernel.arguments or {"out_top", "in0_top"} & set(kernel.arguments):
+        return None
+    height, width = io.out.hw
+    for y in range(height):
+        cut = op.restrict(io, Window(y, 0, 1, width))
+        if cut is None:
+            return None
+        windows = [w for t, w in zip(io.inputs, cut.windows, strict=True) if t.data is None]
+        sources = tuple(
+            view if w is None else _strip(view, w.top, w.height) for view, w in zip(full.inputs, windows, strict=True)
+        )
+        call = Call(cut.op, kernel, sources, _strip(full.output, y, 1), full.scratch)
+        if not kernel.fits(cut.op, call.io(graph)):
+            return None
+        calls.append(call)
+    return Program(graph, (Stream(tuple(calls)),), program.arena_bytes, program.inputs, program.outputs)
+
+
+def _strip(view: View, top: int, height: int) -> View:
+    """Some rows of a whole tensor's view."""
+    shape = (view.shape[0], height, *view.shape[2:])
+    return replace(view, offset=view.offset + top * view.pitch, shape=shape, top=top)
 
 
 def _view(tensor: Tensor, offset: int) -> View:
