@@ -15,8 +15,9 @@ from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
-from tinycompile.ir import IO, Array
+from tinycompile.ir import IO, Array, Pad
 from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.sliding import sliding_lag
 
 GROUP = 4
 """Channels whose rows are brought to int16 together, a word of each pixel."""
@@ -42,15 +43,17 @@ def _span(op: Conv2D) -> int:
     return (op.kernel[0] - 1) * op.dilation[0] + 1
 
 
-def _band(op: Conv2D, io: IO) -> int:
+def _band(op: Conv2D, io: IO, by_rows: bool = False) -> int:
     """Output rows of a band."""
+    if by_rows:
+        return 1
     rows = BAND_BYTES // (2 * GROUP * _pitch(op, io))
     return max(BAND_ROWS, (rows - _span(op)) // op.stride[0] + 1)
 
 
-def _scratch(op: Conv2D, io: IO) -> int:
+def _scratch(op: Conv2D, io: IO, by_rows: bool = False) -> int:
     """The input rows of a band of GROUP channels, int16."""
-    rows = (min(_band(op, io), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
+    rows = (min(_band(op, io, by_rows), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
     return 2 * GROUP * _pitch(op, io) * rows
 
 
@@ -98,7 +101,7 @@ def _flash(op: Conv2D, io: IO) -> int:
     return 4 * io.out.channels * (op.kernel[0] * _taps(op).words + 2)
 
 
-def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
+def _numbers(op: Conv2D, io: IO, by_rows: bool = False, dual: bool = False) -> Mapping[str, Any]:
     width, outputs = io.out.hw[1], _outputs(op, io)
     rest = width % outputs
     block, channel = _block(op, io, outputs), 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0
@@ -110,7 +113,8 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
         "rows": rows if rows.is_wanted else None,
         "width": width,
         "pitch": _pitch(op, io),
-        "band": _band(op, io),
+        "band": _band(op, io, by_rows),
+        "by_rows": by_rows,
         "span": _span(op),
         "fast": _is_fast(op, io),
         "block": block,
@@ -120,10 +124,20 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     }
 
 
-def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
+def _row_lag(op: Conv2D, io: IO, index: int) -> int | None:
+    """All of a row is written while its inputs are still read."""
+    if index != 0:
+        return None
+    rows, out_rows = ((1, t.shape[1], 1, t.shape[2] * t.shape[3]) for t in (io.x, io.out))
+    kernel, stride, dilation = (op.kernel[0], 1), (op.stride[0], 1), (op.dilation[0], 1)
+    pad = Pad(op.pad.top, 0, op.pad.bottom, 0)
+    return sliding_lag(rows, out_rows, kernel, stride, dilation, pad, writes_early=True)
+
+
+def _work(op: Conv2D, io: IO, by_rows: bool = False) -> Mapping[str, float]:
     """Blocks of the inner loop, outputs, channels of a band, rows and elements brought to int16."""
     height, width = io.out.hw
-    bands = -(-height // _band(op, io))
+    bands = -(-height // _band(op, io, by_rows))
     rows = (height - bands) * op.stride[0] + bands * _span(op)
     groups = -(-io.x.channels // GROUP)
     blocks = -(-width // _outputs(op, io))
@@ -152,10 +166,20 @@ PLANES = Kernel(
     cycles={"outputs": 10.5, "blocks": 25, "channels": 30, "rows": 20, "elements": 1.7, "call": 60},
 )  # fmt: skip
 
-ROWS: tuple[Kernel, ...] = (
-    replace(
-        PLANES, name="depthwise_planes_m7", isa=PLANES.isa | {"cortex-m7"}, numbers=partial(_numbers, dual=True),
-        cycles={name: 0.8 * cycles for name, cycles in PLANES.cycles.items()},
-    ),
-    PLANES,
+BY_ROWS = replace(
+    PLANES, name="depthwise_rows",
+    scratch=partial(_scratch, by_rows=True),
+    numbers=partial(_numbers, by_rows=True),
+    lag=_row_lag,
+    work=partial(_work, by_rows=True),
 )  # fmt: skip
+
+
+def _for_m7(row: Kernel) -> Kernel:
+    """The same in an order for two instructions a cycle."""
+    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
+    numbers = partial(_numbers, by_rows=row is BY_ROWS, dual=True)
+    return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)
+
+
+ROWS: tuple[Kernel, ...] = (_for_m7(PLANES), _for_m7(BY_ROWS), PLANES, BY_ROWS)
