@@ -51,7 +51,23 @@ def layers(draw: st.DrawFn) -> Graph:
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
 
 
-CASES = st.one_of(convolutions(), layers())
+@st.composite
+def depthwise(draw: st.DrawFn) -> Graph:
+    """Depthwise convolutions of whole words of channels, with symmetric weights, small or as large as they may be."""
+    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 4), (2, 5), (3, 1)]))
+    stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)) | st.just((1, 1)))
+    pad = draw(pads(*kernel))
+    height, width = (draw(st.integers(k, k + 4)) for k in kernel)
+    channels = 4 * draw(st.integers(1, 3))
+    x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
+    w = draw(weights((channels, *kernel, 1), asymmetric=False))
+    w = Tensor.constant("w", w.values // draw(st.sampled_from([1, 2, 8])), w.quant)
+    b = draw(biases(x, w))
+    op = Conv2D("f", ("x", "w", "b")[: 2 + bool(b)], "y", kernel, stride, (1, 1), pad, channels, draw(CLIPS))
+    return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)))
+
+
+CASES = st.one_of(convolutions(), layers(), depthwise())
 
 
 @settings(max_examples=8, deadline=None)
