@@ -65,3 +65,44 @@ class SumBlock(PairBlock):
 
     def finish(self, value: str) -> Iterator[str]:
         yield f"ssat {value}, #8, {value}" + (f", asr #{self.shift}" if self.shift else "")
+
+
+@dataclass(frozen=True)
+class ProductBlock(PairBlock):
+    """Both operands less their zero points (a pair in r5), multiplied; that times the multiplier (r4)."""
+
+    zero_points: bool
+    """Whether one of the operands has a zero point."""
+    zero_point: int
+    """Of the outputs."""
+
+    def _assembly(self) -> Iterator[str]:
+        yield f"mov r12, #{self.zero_point}"
+        yield from super()._assembly()
+
+    def combine(self, value: str) -> Iterator[str]:
+        if self.zero_points:
+            yield f"ssub16 {value}, {value}, r5"
+        yield f"smulbt {value}, {value}, {value}"
+
+    def finish(self, value: str) -> Iterator[str]:
+        yield f"smmlar {value}, {value}, r4, r12"
+        yield f"ssat {value}, #8, {value}"
+
+
+def table_loop(dual: bool) -> tuple[str, ...]:
+    """Look-ups of eight bytes a turn: in r0 the outputs, in r1 the inputs, in r2 the table, in r3 the turns."""
+    lines = [".balign 4", "1:", "ldr r4, [r1], #4", "ldr r5, [r1], #4"]
+    bytes_of = {"r4": ("r6", "r7", "r8", "r4"), "r5": ("r9", "r10", "r11", "r5")}
+    for word, (a, b, c, d) in bytes_of.items():
+        lines += [
+            f"uxtb {a}, {word}",
+            f"ubfx {b}, {word}, #8, #8",
+            f"ubfx {c}, {word}, #16, #8",
+            f"lsr {d}, {word}, #24",
+        ]
+    values = [register for registers in bytes_of.values() for register in registers]
+    lines += [f"ldrb {register}, [r2, {register}]" for register in values]
+    lines += [f"strb {register}, [r0, #{i}]" for i, register in enumerate(values)]
+    lines += ["subs r3, r3, #1", "add r0, r0, #8", "bne 1b"]
+    return dual_issue(lines) if dual else tuple(lines)
