@@ -77,7 +77,7 @@ class QuantizationFailed(TinycompileError):
 class DoesNotFit(TinycompileError):
     """The board's memory is too small; carries bytes needed and available, the peak, and what would do.
 
-    ``parts`` says what an image uses its SRAM for, in bytes; it is empty before there is an image.
+    ``parts`` says what an image uses that memory for, in bytes; it is empty before there is an image.
     """
 
     exit_code = 6
@@ -99,6 +99,14 @@ class DoesNotFit(TinycompileError):
         if parts:
             lines += "\n  in all: " + " + ".join(f"{name} {size:,}" for name, size in parts.items())
         super().__init__(f"{lines}\n  peak at {peak}" if peak else lines, hint=hint)
+        self._said = what
+
+    def using(self, parts: Mapping[str, int]) -> DoesNotFit:
+        """The same error, which says what the memory is used for."""
+        return DoesNotFit(
+            self._said, memory=self.memory, needed=self.needed, available=self.available, peak=self.peak,
+            hint=self.hint, parts=parts,
+        )  # fmt: skip
 
 
 class BoardError(TinycompileError):

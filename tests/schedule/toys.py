@@ -144,7 +144,8 @@ def candidates(op: Op, io: IO, features: frozenset[str] = frozenset()) -> tuple[
 def board(ram: int) -> Any:
     """A board as far as the scheduler looks at it."""
     sram = MemoryRegion("sram", 0x2000_0000, ram)
-    return SimpleNamespace(name="toy", core="cortex-m4", features=frozenset(), abilities=frozenset({"cortex-m4"}), ram=sram, banks=(sram,))
+    memory = {"ram": sram, "flash": MemoryRegion("flash", 0, 1 << 20), "banks": (sram,)}
+    return SimpleNamespace(name="toy", core="cortex-m4", abilities=frozenset({"cortex-m4"}), **memory)
 
 
 class Builder:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
 from tinycompile.schedule import Program
+from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import pushed
 from tinycompile.schedule.search import short_name
 
@@ -60,6 +62,14 @@ def constants(program: Program) -> dict[str, int]:
     return found
 
 
+def least_constants(graph: Graph, board: Board) -> int:
+    """Bytes that the constants take at least, whichever kernels are chosen."""
+    offers = Prices(graph, board).kernels
+    return sum(
+        min(kernel.flash(op, graph.io(op)) for kernel in offers[op.name]) for op in graph.ops if op.name in offers
+    )
+
+
 def check_ports(graph: Graph, board: Board) -> None:
     """Raise DoesNotFit where all inputs or all outputs, a byte an element, exceed the RAM: nothing else can help.
 
@@ -98,6 +108,12 @@ def check_flash(program: Program, board: Board) -> None:
         peak=f"{short_name(largest)}: {sizes[largest]:,} bytes of constants",
         hint="fewer channels" + _larger(ram=program.arena_bytes, flash=needed),
     )
+
+
+def flash_parts(program: Program, error: DoesNotFit) -> Mapping[str, int]:
+    """What an image that is too large for the flash fills it with."""
+    size = sum(constants(program).values())
+    return {"constants": size, "code and tables": error.needed - size}
 
 
 def _weights(graph: Graph) -> int:

@@ -29,15 +29,20 @@ def _no_arrays(op: Op, io: IO) -> Mapping[str, Array]:
     return {}
 
 
-def _features(op: Any, io: IO) -> Mapping[str, float]:
-    """What the op counts, whatever the kernel: see ``ir.Features``."""
-    features = op.features(io)
-    return {"macs": features.macs, "ops": features.ops, "stores": features.stores, "call": 1}
+def counted(op: Any, io: IO) -> dict[str, float]:
+    """What the op counts, whatever the kernel (see ``ir.Features``), and its output's rows and pixels."""
+    features, shape = op.features(io), io.out.shape
+    rows = shape[1] if len(shape) == 4 else 1
+    pixels = io.out.size // io.out.channels if shape else 1
+    counts = {"macs": features.macs, "ops": features.ops, "stores": features.stores}
+    return {**counts, "pixels": pixels, "rows": rows, "call": 1}
 
 
-def _constants(op: Any, io: IO) -> int:
-    """Bytes of the constants as they are."""
-    return sum(t.nbytes for t in io.inputs if t.data is not None)
+def constant_bytes(op: Any, io: IO) -> int:
+    """Bytes of the constants as they are, and of a multiplier for each output channel where weights have one."""
+    constants = [t for t in io.inputs if t.data is not None]
+    scales = max((len(t.quant.scale) for t in constants if t.quant), default=1)
+    return sum(t.nbytes for t in constants) + (4 * scales if scales > 1 else 0)
 
 
 def _no_numbers(op: Op, io: IO) -> Mapping[str, Any]:
@@ -77,11 +82,17 @@ class Kernel:
     """Further finished numbers for the template."""
     lag: Callable[[Any, IO, int], int | None] | None = None
     """Where the kernel overlaps better (or worse) than its op promises."""
-    work: Callable[[Any, IO], Mapping[str, float]] = _features
+    work: Callable[[Any, IO], Mapping[str, float]] = counted
     """How often one call runs each of its parts (a block of its inner loop, an output, a row, the call itself), by
     name: what predicted cycles are linear in."""
-    flash: Callable[[Any, IO], int] = _constants
+    flash: Callable[[Any, IO], int] = constant_bytes
     """Bytes that ``pack`` will take, told without packing."""
+    together: int = 1
+    """Rows of the output that it makes together: a call of fewer costs no less."""
     cycles: Mapping[str, float] = field(kw_only=True)
-    """On a Cortex-M4, for each part of ``work``; ``cost`` scales it to other cores. ``benchmarks/cycle_model.py``
-    measures how good it is."""
+    """On a Cortex-M4, for parts of ``work``: what ``cost`` uses, scaled, on cores that it has no fitted table of."""
+
+    @property
+    def key(self) -> str:
+        """Backend, op and name, which no other kernel has."""
+        return f"{self.template.split('/')[0]} {self.op.__name__} {self.name}"

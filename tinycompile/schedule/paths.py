@@ -47,7 +47,7 @@ class Paths:
         self.arrives = arriving(graph) if pushed else None
         self._starts = range(_first_cut(graph, self.arrives), len(graph.ops))
         self._next = {start: start for start in self._starts}
-        self._known: dict[tuple[str | None, ...], Rows | None] = {}
+        self._known: dict[tuple[str | int | None, ...], Rows | None] = {}
         self._tiled: set[tuple[int, int]] = set()
         for i, op in enumerate(graph.ops):
             if not pushed or i > self._starts.start:
@@ -175,24 +175,30 @@ class Paths:
             return True
         if self._ends(start, stop, arrives) > most:
             return True
-        rows = self._in_rows(ops, arrives)
-        if rows is not None:
-            self._add(start, stop, (Run(ops, rows=rows),))
+        paces = [self._in_rows(ops, arrives, step) for step in self._steps(ops)]
+        for rows in paces:
+            if rows is not None:
+                self._add(start, stop, (Run(ops, rows=rows),))
         again = sweeps(self.graph, ops, self._in_rows) if arrives is None else None
         if again is not None:
             self._add(start, stop, again)
-        ways = [[rows]] if rows is not None else []
+        ways = [[rows] for rows in paces[:1] if rows is not None]
         ways += [_rows(again)] if again is not None else []
         if not ways or min(max(sum(r.ring_bytes.values()) for r in way) for way in ways) <= most:
             return True
         return min(max(live_bytes(self.graph, r) for r in way) for way in ways) <= most
 
-    def _in_rows(self, ops: tuple[Op, ...], arrives: str | None = None) -> Rows | None:
+    def _in_rows(self, ops: tuple[Op, ...], arrives: str | None = None, step: int = 1) -> Rows | None:
         """``rows_of``, which remembers: stages have sweeps in common."""
-        key = *(op.name for op in ops), arrives
+        key = *(op.name for op in ops), arrives, step
         if key not in self._known:
-            self._known[key] = rows_of(self.graph, ops, self.cuts, arrives=arrives)
+            self._known[key] = rows_of(self.graph, ops, self.cuts, step=step, arrives=arrives)
         return self._known[key]
+
+    def _steps(self, ops: Sequence[Op]) -> Sequence[int]:
+        """Rows a call that are worth a try: one, and what the kernels of some op make together."""
+        kernels = (kernel for op in ops for kernel in self.prices.kernels.get(op.name, ()))
+        return sorted({1} | {kernel.together for kernel in kernels})
 
     def _blocks(self, op: Op) -> bool:
         """Whether an op reads or makes an image that it cannot take row by row."""

@@ -1,7 +1,298 @@
-"""Rows for convolutions and dense layers, in blocks of channels by pixels."""
+"""Rows for convolutions and dense layers, in blocks of four filters by two pixels."""
 
 from __future__ import annotations
 
-from tinycompile.backends.kernel import Kernel
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import ceil
+from typing import Any
 
-ROWS: tuple[Kernel, ...] = ()
+import numpy as np
+
+from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
+from tinycompile.backends.portable.linear import requantizer_arrays
+from tinycompile.ir import IO, Array
+from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.dense import Dense
+
+Linear = Conv2D | Dense
+Cycles = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a kernel's code is scheduled for, and which inputs it takes as one.
+
+    ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
+    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart. ``one``: the
+    inputs of an output pixel lie end to end, and pixels are computed one by one.
+    """
+
+    dual: bool
+    short: int
+    one: bool = False
+
+
+SINGLE = Form(dual=False, short=2)
+DUAL = Form(dual=True, short=1)
+
+MOST = 26
+"""Pairs of inputs that the code of a block is unrolled for."""
+MOST_ONE = 40
+"""The same for the shorter code of blocks of one pixel."""
+TAIL = 4
+"""The same for the block of a last pixel by itself."""
+FILTERS = 4
+"""Output channels of a block."""
+FARTHEST = 4096
+"""Bytes that STRB reaches beyond its base register."""
+LONGEST = 8000
+"""Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
+
+
+def _order(run: int, runs: int) -> Array:
+    """int64[pairs, 2]: which weights of a filter meet each pair of its inputs, which come in ``runs``; -1: none.
+
+    As tc_dot.h makes the pairs: of each run those of whole words and what is left, odd ones after all runs.
+    """
+    whole, left = run // 4 * 4, run % 4
+    pairs = [(i + a, i + a + 2) for i in range(0, whole, 4) for a in (0, 1)]
+    pairs += [(whole, whole + left - 1)] if left >= 2 else []
+    order = [(r * run + a, r * run + b) for r in range(runs) for a, b in pairs]
+    odd = [r * run + (run - 2 if left == 3 else run - 1) for r in range(runs)] if run % 2 else []
+    odd += [-1] * (len(odd) % 2)
+    return np.array([*order, *zip(odd[::2], odd[1::2], strict=True)])
+
+
+def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
+    """Contiguous inputs of a pixel, and how many such runs there are: one per kernel row."""
+    if isinstance(op, Dense):
+        return io.x.channels, 1
+    if form.one:
+        return io.x.size, 1
+    return op.kernel[1] * io.x.channels, op.kernel[0]
+
+
+def _pairs(form: Form, op: Linear, io: IO) -> int:
+    run, runs = _runs(form, op, io)
+    return runs * (run // 2) + (runs * (run % 2) + 1) // 2
+
+
+def _matrix(form: Form, op: Linear, io: IO) -> Array:
+    """int64[O, pairs, 2]: the weights in the order of ``_order``, zeros where there is none."""
+    weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
+    padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)
+    return padded[:, _order(*_runs(form, op, io))]
+
+
+def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
+    """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
+
+    Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
+    the difference of the two sums tells them exactly.
+    """
+    if _pairs(form, op, io) <= form.short:
+        return False
+    weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
+    pairs = io.out.channels // 2
+    first, second = weights[0 : 2 * pairs : 2], weights[1 : 2 * pairs : 2]
+    bias = op.parameters(io)["bias"].astype(np.int64)[1 : 2 * pairs : 2]
+    most = bias + np.maximum(127 * second, -128 * second).sum(axis=1)
+    least = bias + np.minimum(127 * second, -128 * second).sum(axis=1)
+    sums_fit = (most < 1 << 23).all() and (least >= -(1 << 23)).all()
+    return bool((256 * second + first >= -(1 << 15)).all() and sums_fit)
+
+
+def _is_fused(op: Linear, io: IO) -> bool:
+    """Whether the block requantises: multiplier and zero point alone, outputs within reach."""
+    rq = op.parameters(io)["requantizer"]
+    return bool(rq.scheme == "native" and rq.shift[0] == 0 and io.out.channels + 4 < FARTHEST)
+
+
+def _wrapped(values: Array, bits: int) -> Array:
+    """Modulo 2**bits, as signed numbers."""
+    half = 1 << (bits - 1)
+    return (values + half) % (1 << bits) - half
+
+
+def _words(low: Array, high: Array) -> Array:
+    """int32 words of two int16 halves each."""
+    return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
+
+
+def _stream(form: Form, op: Linear, io: IO) -> Array:
+    """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
+
+    A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
+    missing of the last four filters is 0.
+    """
+    p, mixed = op.parameters(io), _is_mixed(form, op, io)
+    fours = ceil(io.out.channels / FILTERS)
+    matrix = _in_fours(_matrix(form, op, io)).reshape(fours, 2, 2, -1, 2)
+    bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
+    multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
+    first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
+    halves = second * 256 + (first if mixed else first % 256)
+    words = _words(halves[..., 0], halves[..., 1])
+    start = np.stack([bias[..., 0], bias[..., 1] * 256 + bias[..., 0] if mixed else bias[..., 1]], axis=-1)
+    parts = [_wrapped(start, 32).reshape(fours, -1), words.reshape(fours, -1), multiplier.reshape(fours, -1)]
+    return np.concatenate(parts, axis=1).astype(np.int32)
+
+
+def _in_fours(values: Array) -> Array:
+    """More zeros after the last of a number of filters that is no multiple of four."""
+    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
+
+
+def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
+    """The stream; multipliers and shifts by themselves where C requantises; kernel rows of padding, two pixels wide."""
+    alone = not _is_fused(op, io) or io.out.channels % FILTERS
+    arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
+    if isinstance(op, Conv2D) and op.pad:
+        arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
+    return {"stream": _stream(form, op, io), **arrays}
+
+
+def _flash(form: Form, op: Linear, io: IO) -> int:
+    """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
+    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(form, op, io) + 8)
+
+
+def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
+    """``pairs`` = once + times * unroll, with code for at most ``most`` pairs, then with few jumps and little code."""
+    if pairs <= most:
+        return {"once": pairs, "unroll": 0, "times": 0}
+    loops = ((t, u) for u in range(1, most) for t in range(1, (pairs - 1) // u + 1))
+    fitting = [(times, unroll) for times, unroll in loops if pairs - times * unroll + unroll <= most]
+    times, unroll = min(fitting, key=lambda o: (o[0], pairs - o[0] * o[1] + o[1]))
+    return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
+
+
+_DONE: Mapping[str, float] = {
+    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
+    "clip second": 4, "store second": 5,
+}  # fmt: skip
+"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
+_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
+
+
+def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
+    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
+    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
+    places = range(pixels - 1, -1, -1)
+    if not form.dual:
+        return [(step, j) for j in places for step in steps]
+    gap = len(steps) / 2
+    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
+    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
+
+
+def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
+    pairs, fused, mixed = _pairs(form, op, io), _is_fused(op, io), _is_mixed(form, op, io)
+    stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
+    return {
+        "K": io.x.channels,
+        "inputs": _runs(form, op, io)[0],
+        "one": isinstance(op, Conv2D) and form.one,
+        "O": io.out.channels,
+        "stride_h": stride_h,
+        "stride_w": stride_w,
+        "pairs": pairs,
+        "words": 2 * pairs + 8,
+        "step": 1 if form.one else 2,
+        "mixed": mixed,
+        "fused": fused,
+        "dual": form.dual,
+        "order": {pixels: _output_order(form, pixels, mixed) for pixels in (2, 1)},
+        "torn": isinstance(op, Conv2D) and _is_torn(op),
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST_ONE if form.one else TAIL)},
+    }
+
+
+def _is_torn(op: Conv2D) -> bool:
+    """Whether the inputs of a kernel row may be in pieces."""
+    return bool(op.pad) or op.dilation[1] > 1
+
+
+def _fits(form: Form, op: Linear, io: IO) -> bool:
+    return io.inputs[1].zero_point == 0 and _pairs(form, op, io) < LONGEST
+
+
+def _fits_rows(form: Form, op: Dense, io: IO) -> bool:
+    return io.out.size > io.out.channels and _fits(form, op, io)
+
+
+def _fits_pointwise(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.is_pointwise and _fits(form, op, io)
+
+
+def _fits_im2col(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and not op.is_pointwise and _fits(form, op, io)
+
+
+def _scratch(form: Form, op: Linear, io: IO) -> int:
+    """The pairs of two pixels (of one where they are computed one by one), and a kernel row that may be torn."""
+    torn = _runs(form, op, io)[0] if isinstance(op, Conv2D) and not form.one and _is_torn(op) else 0
+    return (4 if form.one else 8) * _pairs(form, op, io) + torn
+
+
+def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
+    """Pairs of inputs met by filters at pixels; outputs; inputs gathered; the call."""
+    outputs = io.out.size
+    pixels = outputs // io.out.channels
+    pairs = _pairs(form, op, io)
+    return {
+        "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
+        "runs": pixels * _runs(form, op, io)[1], "call": 1,
+    }  # fmt: skip
+
+
+def _fits_one_pixel(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and op.is_whole(io) and _fits(form, op, io)
+
+
+def _row(
+    name: str, form: Form, op: type[Linear], template: str, fits: Callable[[Form, Any, IO], bool],
+    isa: frozenset[str], arguments: tuple[str, ...], cycles: Mapping[str, float],
+) -> Kernel:  # fmt: skip
+    return Kernel(
+        name, op, template,
+        isa=isa,
+        arguments=arguments,
+        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        fits=partial(fits, form),
+        scratch=partial(_scratch, form),
+        pack=partial(_pack, form),
+        flash=partial(_flash, form),
+        numbers=partial(_numbers, form),
+        work=partial(_work, form),
+        cycles=cycles,
+    )  # fmt: skip
+
+
+def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
+    """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
+    one = replace(two, one=True)
+    pointwise = {**two_cycles, "runs": 0}
+    return (
+        _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
+        _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
+        _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
+    )
+
+
+ROWS: tuple[Kernel, ...] = (
+    *_rows(
+        DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
+        {"pairs": 2.4, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
+        {"pairs": 2.6, "outputs": 8, "gathered": 2.4, "runs": 0, "call": 80},
+    ),
+    *_rows(
+        SINGLE, "", frozenset({"dsp"}),
+        {"pairs": 1.91, "outputs": 6.5, "gathered": 1.5, "runs": 12, "call": 80},
+        {"pairs": 2.38, "outputs": 7.5, "gathered": 1.8, "runs": 0, "call": 80},
+    ),
+)  # fmt: skip

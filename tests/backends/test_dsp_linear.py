@@ -1,0 +1,97 @@
+"""Convolutions and dense layers on cores with DSP: every shape and quantisation, on the host and as firmware."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.equality import check, noise
+from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
+from tests.simulate.test_cores import run_batch
+from tinycompile.backends.dsp import linear
+from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
+from tinycompile.ops import Conv2D, Dense
+
+COUNTS = st.integers(1, 12) | st.sampled_from([16, 17, 31, 34, 35, 64])
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Graph:
+    """One group; kernels of one pixel, few or many inputs; images down to one pixel or as large as the kernel; paddings beyond the kernel."""
+    kernel = draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 3), (4, 2), (2, 5)]))
+    stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)) | st.just((1, 1)))
+    dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 2), st.integers(1, 3)))
+    pad = draw(st.just(Pad()) | pads(*kernel))
+    span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    least = [max(1, span[0] - pad.top - pad.bottom), max(1, span[1] - pad.left - pad.right)]
+    height, width = (draw(st.integers(n, n + 6)) for n in least)
+    if draw(st.integers(0, 4)) == 0:
+        (height, width), dilation, pad = kernel, (1, 1), Pad()
+    channels = draw(COUNTS if prod(kernel) == 1 else st.integers(1, 9))
+    x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
+    w = draw(weights((draw(st.integers(1, 10)), *kernel, channels)))
+    return graph(draw, x, w, lambda names: Conv2D("f", names, "y", kernel, stride, dilation, pad, 1, draw(CLIPS)))
+
+
+@st.composite
+def denses(draw: st.DrawFn) -> Graph:
+    """One row or several."""
+    lead, inputs = draw(st.sampled_from([(1,), (1,), (1, 3), (1, 2, 5)])), draw(COUNTS)
+    x = Tensor("x", (*lead, inputs), DType.INT8, draw(quants()))
+    w = draw(weights((draw(st.integers(1, 20)), inputs)))
+    return graph(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)))
+
+
+def graph(draw: st.DrawFn, x: Tensor, w: Tensor, make: object) -> Graph:
+    b = draw(biases(x, w))
+    inputs = [x, w] + ([b] if b else [])
+    assert callable(make)
+    op: Op = make(tuple(t.name for t in inputs))
+    return one_op(op, inputs, draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(convolutions() | denses(), min_size=1, max_size=20))
+def test_specification_equals_c(cases: list[Graph]) -> None:
+    check([(g, noise(g)) for g in cases])
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
+@pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
+def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    @settings(
+        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    )
+    @given(st.lists(convolutions() | denses(), min_size=15, max_size=15))
+    def run(cases: list[Graph]) -> None:
+        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
+
+    run()
+
+
+def pointwise(values: np.ndarray, bias: int) -> Graph:
+    """Weights (O, K) of a 1x1 convolution of 5 pixels."""
+    x = Tensor("x", (1, 1, 5, values.shape[1]), DType.INT8, Quant.per_tensor(1.0))
+    w = Tensor.constant("w", values[:, None, None].astype(np.int8), Quant((1.0,)))
+    b = Tensor.constant("b", np.full(len(values), bias, np.int32), Quant((1.0,)))
+    op = Conv2D("f", ("x", "w", "b"), "y", (1, 1))
+    return one_op(op, [x, w, b], Quant.per_tensor(2.0**16))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "bias", "mixed"),
+    [(127, 127, 0, True), (-1, -127, 0, True), (-1, -128, 0, False), (0, -128, 0, True), (1, 1, 1 << 23, False)],
+)
+def test_filters_are_mixed_only_where_sums_can_be_told_apart(first: int, second: int, bias: int, mixed: bool) -> None:
+    case = pointwise(np.repeat([[first], [second]], 40, axis=1), bias)
+    (op,) = case.ops
+    assert isinstance(op, Conv2D)
+    assert linear._is_mixed(linear.SINGLE, op, case.io(op)) == mixed
+    x = {"x": np.full((1, 1, 5, 40), -128, np.int8)}
+    check([(case, [x, {"x": -1 - x["x"]}, *noise(case)])])
