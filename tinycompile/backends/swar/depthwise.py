@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinycompile.backends.kernel import RINGED, Kernel
-from tinycompile.backends.swar.linear import LARGEST
 from tinycompile.backends.swar.scale import Scale, native_scale
+from tinycompile.backends.swar.weights import LARGEST
 from tinycompile.ir import IO, Array, Pad
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.sliding import sliding_lag
