@@ -91,7 +91,8 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("  variables", f"{memory['variables_bytes']:,} bytes")
     if memory["keeps_input"]:
         table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
-    table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
+    code = f"{memory['flash_sections']['text']:,} of them code"
+    table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes, {code}")
     table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
     if report["instructions"]:
         table.add_row("instructions", f"{report['instructions']:,} (counted)")
