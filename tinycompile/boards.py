@@ -133,6 +133,8 @@ class Board:
     vectors: str = "flash"
     arena: tuple[str, ...] = ("sram",)
     """The regions that may hold parts of the arena, the one nearest to the core first."""
+    code: str = "flash"
+    """The region that start-up copies the busiest layers to; ``flash``: they run where they lie."""
     emulator: str | None = None
     qemu: str | None = None
     cycles: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -151,6 +153,11 @@ class Board:
     def banks(self) -> tuple[MemoryRegion, ...]:
         """The regions that may hold parts of the arena, the one nearest to the core first."""
         return tuple(self.region(name) for name in self.arena)
+
+    @property
+    def fast_code(self) -> MemoryRegion | None:
+        """Where the busiest layers run, if that is not the flash."""
+        return None if self.code == "flash" else self.region(self.code)
 
     @property
     def isa(self) -> Isa:
@@ -275,6 +282,7 @@ def _read(path: Path, alias: str | None) -> Board:
         settings=_settings(table, platform),
         vectors=table.take("vectors", str, "flash"),
         arena=table.strings("arena", ("sram",)),
+        code=table.take("code", str, "flash"),
         emulator=table.take("emulator", str, "") or None,
         qemu=table.take("qemu", str, "") or None,
         cycles=table.reals("cycles"),
@@ -284,6 +292,7 @@ def _read(path: Path, alias: str | None) -> Board:
         if needed not in {r.name for r in board.memory}:
             raise table.wrong("memory", f"has no region {needed!r}", "regions flash, sram and others")
     _check_arena(table, board)
+    _check_code(table, board)
     for other in consoles:
         if other not in board.aliases:
             raise table.wrong(f"console_of.{other}", "is no alias of this board", ", ".join(board.aliases))
@@ -301,6 +310,16 @@ def _check_arena(table: _Table, board: Board) -> None:
         raise table.wrong("arena", f"is {list(board.arena)!r}", "each region once, the nearest to the core first")
     if "sram" not in board.arena:
         raise table.wrong("arena", f"is {list(board.arena)!r}", "a list with 'sram' in it")
+
+
+def _check_code(table: _Table, board: Board) -> None:
+    """The region that layers are copied to is there and holds no data, and its core has calls that reach it."""
+    possible = [r.name for r in board.memory if r.name not in board.arena]
+    if board.code not in possible:
+        what = "holds data" if board.code in board.arena else "is no region of this board"
+        raise table.wrong("code", f"names {board.code!r}, which {what}", ", ".join(possible))
+    if board.code != "flash" and board.core == "cortex-m0plus":  # linkers make long calls through its stack there
+        raise table.wrong("code", f"is {board.code!r}", "flash; another region wants a core with Thumb-2")
 
 
 def _platform(table: _Table) -> Platform:

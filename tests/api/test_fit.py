@@ -67,7 +67,7 @@ def check_sram(made: Built, limit: int) -> dict[str, Any]:
     assert stack.address == ram.origin and stack.size == memory["stack_reserved"] >= made.firmware.stack.bytes
     assert all(s.address >= ram.origin + stack.size for s in inside if s != stack)
     assert max(s.address + s.size for s in inside) - ram.origin == memory["sram_bytes"] <= limit
-    parts = ("arena_declared", "stack_reserved", "variables_bytes", "input_copy_bytes")
+    parts = ("arena_declared", "stack_reserved", "variables_bytes", "input_copy_bytes", "weights_ram_bytes")
     assert sum(memory[part] for part in parts) == memory["sram_bytes"]
     assert memory["sram_free"] == memory["sram_available"] - memory["sram_bytes"] >= 0
     return memory
@@ -89,7 +89,7 @@ class Pretended:
     def plan(self, goal: Goal, program: Program | None = None) -> Any:
         return SimpleNamespace(program=program or schedule(self.graph, self.board, goal))
 
-    def build(self, compiled: Any, *, keep_input: bool | None) -> Any:
+    def build(self, compiled: Any, *, keep_input: bool | None, weights_in_ram: bool) -> Any:
         self.built.append(compiled.program)
         parts = {"arena": compiled.program.arena_bytes, "stack": stack_of(compiled.program)}
         if sum(parts.values()) > self.room:

@@ -17,6 +17,9 @@ NAMES = (
 )  # fmt: skip
 
 
+ITCM = 'code = "itcm"\nmemory = [\n    { name = "itcm", origin = 0, size = "4K" },'
+
+
 def edited(tmp_path: Path, old: str, new: str, base: str = "stm32f746") -> Path:
     """A copy of a board file with one piece of text replaced."""
     text = (folder("boards") / f"{base}.toml").read_text(encoding="utf-8")
@@ -72,6 +75,33 @@ def test_h743_has_stack_and_variables_in_axi_sram_and_the_arena_in_three_banks()
 def test_a_board_that_names_no_banks_has_the_main_memory_alone() -> None:
     several = {board.name for board in all_boards() if board.banks != (board.ram,)}
     assert several == {"mps3-an547", "stm32f407", "stm32h743"}
+
+
+def test_fast_code_is_what_the_file_says() -> None:
+    assert load_board("stm32f746").fast_code == MemoryRegion("itcm", 0, 16 * 1024)
+    assert load_board("stm32l4r5").fast_code is None
+
+
+@pytest.mark.parametrize(
+    ("base", "old", "new", "what", "allowed"),
+    [
+        ("stm32f746", 'code = "itcm"', 'code = "tcm"', "code names 'tcm', which is no region", "flash, itcm"),
+        ("stm32f746", 'code = "itcm"', 'code = "sram"', "code names 'sram', which holds data", "flash, itcm"),
+        ("stm32h743", 'code = "itcm"', 'code = "dtcm"', "code names 'dtcm', which holds data", "sram_d3"),
+        ("stm32f746", 'code = "itcm"', "code = 1", "code is 1", "a text"),
+        ("stm32g0b1", 'platform = "', 'code = "itcm"\nplatform = "', "code names 'itcm', which is no region", "flash"),
+        ("stm32g0b1", "memory = [", ITCM, "code is 'itcm'", "Thumb-2"),
+    ],
+)
+def test_wrong_memories_for_code_are_rejected(
+    tmp_path: Path, base: str, old: str, new: str, what: str, allowed: str
+) -> None:
+    path = edited(tmp_path, old, new, base=base)
+    with pytest.raises(BoardError) as caught:
+        load_board(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert what in message and allowed in message
 
 
 def test_an_alias_may_have_its_own_console() -> None:

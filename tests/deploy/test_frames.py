@@ -67,10 +67,25 @@ def test_calls_and_tail_calls(line: str, calls: set[int]) -> None:
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ["movw r12, #0x401", "movt r12, #0x800", "bx r12"],  # ld.lld
+        ["push {r0}", "ldr r0, [pc, #8]", "mov ip, r0", "pop {r0}", "bx ip"],  # GNU ld for ARMv6-M
+    ],
+)
+def test_a_linkers_long_call_is_followed(lines: list[str]) -> None:
+    taken, calls, trouble = frame_of(*lines, literals={0x10C: 0x0800_0401})
+    assert (calls, trouble) == ({0x0800_0400}, "") and taken == 4 * ("push {r0}" in lines)
+
+
+@pytest.mark.parametrize(
     ("lines", "trouble"),
     [
         (["blx r3"], "pointer"),
         (["bx r3"], "pointer"),
+        (["movw r3, #0x401", "ldr r3, [r0]", "bx r3"], "pointer"),
+        (["movw r3, #0x401", "cbz r0, #0x108", "bx r3"], "pointer"),  # may come from where r3 is another
+        (["movw r3, #0x401", "blx r3"], "pointer"),
         (["sub sp, sp, r3"], "unknown size"),
         (["movs r3, #8", "ldr r3, [r0]", "sub sp, sp, r3"], "unknown size"),
         (["mov r2, sp", "subs r3, r2, r3", "mov sp, r3"], "unknown size"),

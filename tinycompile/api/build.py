@@ -53,6 +53,8 @@ class Options:
     toolchain: Literal["zig", "gcc"] = "zig"
     keep_input: bool | None = None
     """Whether the serial firmware has a buffer for the input besides the arena; None: where it is resident and fits."""
+    weights_in_ram: bool = False
+    """Whether start-up copies the model's constants to the main SRAM, where the firmware then reads them."""
     checked: bool = False
     name: str | None = None
     verify_samples: int = 2
@@ -99,7 +101,9 @@ def build(
             source, target, samples=samples, recipe=options.recipe, rounding=options.rounding, progress=progress,
         )  # fmt: skip
         work = _Work(*quantized, target, options, draft, name, progress)
-        images = fit(work, Limits(options.goal, options.sram, options.console, options.keep_input))
+        images = fit(
+            work, Limits(options.goal, options.sram, options.console, options.keep_input, options.weights_in_ram)
+        )
         own = str(Path(board).resolve()) if isinstance(board, str) and board.endswith(".toml") else None
         verification, report = work.finish(model, images, samples, own)
     moved = _moved(images.firmware, folder)
@@ -146,7 +150,7 @@ class _Work:
             program=program, name=self.name, checked=self.options.checked, progress=self.progress,
         )  # fmt: skip
 
-    def build(self, compiled: Compiled, *, keep_input: bool | None) -> Images:
+    def build(self, compiled: Compiled, *, keep_input: bool | None, weights_in_ram: bool) -> Images:
         """Firmware and host library of a program. Raises DoesNotFit."""
         options = self.options
         with ThreadPoolExecutor(2) as pool, self.progress.stage("compile host and firmware"):
@@ -155,7 +159,8 @@ class _Work:
                 firmware = build_firmware(
                     compiled.sources, compiled.board, self.draft,
                     console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
-                    toolchain=self.toolchain, optimize="-Os" if options.goal.least == "code" else "-O2",
+                    heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=self.toolchain,
+                    optimize="-Os" if options.goal.least == "code" else "-O2",
                 )  # fmt: skip
             except DoesNotFit as error:
                 raise error if error.memory != "flash" else error.using(flash_parts(compiled.program, error)) from None

@@ -34,6 +34,14 @@ class Compiled:
         """The int8 graph."""
         return self.quantized.graph
 
+    @property
+    def heat(self) -> Mapping[str, int]:
+        """Predicted cycles of one inference, by the C function of a layer: all of its op's where it has several."""
+        cycles: dict[str, int] = {}
+        for call in self.program.unrolled():
+            cycles[call.op.name] = cycles.get(call.op.name, 0) + call.cycles(self.program.graph, self.board.core)
+        return {symbol: cycles[op] for symbol, op in self.sources.layers.items()}
+
 
 def import_model(model: Path, input_shapes: Mapping[str, Shape] | None = None) -> Graph:
     """Read and optimise a model file (ONNX or TFLite).

@@ -9,6 +9,7 @@ from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
 from tinycompile.schedule import Program
+from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.pushed import pushed
 from tinycompile.schedule.search import short_name
 
@@ -59,6 +60,14 @@ def constants(program: Program) -> dict[str, int]:
         arrays = kernel.pack(whole[name[0]], graph.io(whole[name[0]]))
         found[name[0]] = found.get(name[0], 0) + sum(array.nbytes for array in arrays.values())
     return found
+
+
+def least_constants(graph: Graph, board: Board) -> int:
+    """Bytes that the constants take at least, whichever kernels are chosen."""
+    offers = Prices(graph, board).kernels
+    return sum(
+        min(kernel.flash(op, graph.io(op)) for kernel in offers[op.name]) for op in graph.ops if op.name in offers
+    )
 
 
 def check_ports(graph: Graph, board: Board) -> None:

@@ -10,12 +10,13 @@ Where an image is too large for the flash, the next one gets kernels whose const
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from tinycompile.api.compile import Compiled
-from tinycompile.api.estimate import constants, estimate
+from tinycompile.api.estimate import constants, estimate, least_constants
 from tinycompile.boards import Board, all_boards
 from tinycompile.deploy import Console, Firmware
 from tinycompile.errors import DoesNotFit, UsageError
@@ -48,7 +49,7 @@ class Work(Protocol):
     @property
     def board(self) -> Board: ...
     def plan(self, goal: Goal, program: Program | None = None) -> Compiled: ...
-    def build(self, compiled: Compiled, *, keep_input: bool | None) -> Images: ...
+    def build(self, compiled: Compiled, *, keep_input: bool | None, weights_in_ram: bool) -> Images: ...
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,28 @@ class Limits:
     sram: int | None
     console: Console
     keep_input: bool | None
+    weights_in_ram: bool = False
 
-    def least(self, graph: Graph) -> int:
-        """Bytes that a firmware needs at least besides its arena."""
+    def least(self, graph: Graph, weights: int) -> int:
+        """Bytes that a firmware whose constants take ``weights`` bytes needs at least besides its arena."""
         copied = self.keep_input is True and self.console == "uart"
         inputs = sum(graph.tensors[name].nbytes for name in graph.inputs)
-        return LEAST[self.console] + (inputs if copied else 0)
+        return LEAST[self.console] + (inputs if copied else 0) + (weights if self.weights_in_ram else 0)
+
+    def within(self, weights: int) -> Limits:
+        """The same with kernels whose constants take no more than ``weights`` bytes."""
+        flash = weights if self.goal.flash is None else min(weights, self.goal.flash)
+        return replace(self, goal=replace(self.goal, flash=flash))
+
+    def room(self, board: Board, kept: int) -> int:
+        """Bytes for the whole firmware in all banks, of which ``kept`` are not for the arena."""
+        arena = self.goal.ram
+        bounds = [sum(region.size for region in board.banks), self.sram, None if arena is None else arena + kept]
+        return min(bound for bound in bounds if bound is not None)
 
     def arena(self, board: Board, kept: int) -> int:
         """Bytes for the arena in all banks, if ``kept`` bytes are kept."""
-        bounds = [sum(region.size for region in board.banks), self.sram]
-        left = min(bound for bound in bounds if bound is not None) - kept
-        return max(left if self.goal.ram is None else min(left, self.goal.ram), 0)
+        return max(self.room(board, kept) - kept, 0)
 
     def besides(self, program: Program, parts: Mapping[str, int]) -> int:
         """Bytes to keep for an image like that: all that is no arena, and an optional copy of the input left out."""
@@ -108,13 +119,13 @@ def _in_sram(work: Work, limits: Limits) -> Images:
 
 def _fitting(work: Work, limits: Limits) -> Images:
     """The best program that the search finds. Raises DoesNotFit for the "SRAM" where it finds none."""
-    kept, most = limits.least(work.graph), limits.arena(work.board, 0)
+    start = _with_weights(work, limits) if limits.weights_in_ram else _started(work, limits, 0)
+    limits, kept, compiled, most = start.limits, start.kept, start.compiled, limits.arena(work.board, 0)
     steps = STEPS if len(work.board.banks) == 1 else 1
     while True:
         steps -= 1
-        compiled = _plan(work, limits, kept, most)
         try:
-            images = work.build(compiled, keep_input=limits.keep_input)
+            images = _build(work, limits, compiled)
         except DoesNotFit as error:
             more = limits.besides(compiled.program, error.parts) if error.parts else 0
             if more <= kept:
@@ -123,6 +134,7 @@ def _fitting(work: Work, limits: Limits) -> Images:
                 most = compiled.program.arena_bytes - 1
             else:
                 kept = more
+            compiled = _plan(work, limits, kept, most)
         else:
             return _faster(work, limits, images, kept)
 
@@ -133,6 +145,65 @@ def _plan(work: Work, limits: Limits, kept: int, most: int) -> Compiled:
     return work.plan(replace(limits.goal, ram=max(ram, 0), reserved=kept))
 
 
+@dataclass(frozen=True)
+class _Start:
+    """A first plan, the bytes that it keeps for what is no arena, and the limits that it keeps to."""
+
+    limits: Limits
+    kept: int
+    compiled: Compiled
+
+
+def _started(work: Work, limits: Limits, weights: int) -> _Start:
+    """The best program that leaves what any firmware needs, with ``weights`` bytes of constants in RAM."""
+    kept = limits.least(work.graph, weights)
+    return _Start(limits, kept, _plan(work, limits, kept, limits.arena(work.board, 0)))
+
+
+def _with_weights(work: Work, limits: Limits) -> _Start:
+    """The best program that leaves room for the constants of its own kernels, which are read from RAM.
+
+    Where those of the fastest kernels do not fit beside their arena, either the arena gets what they leave, or they get
+    what it leaves, whichever takes fewer cycles.
+    """
+    floor = least_constants(work.graph, work.board)
+    first = _holding(work, _started(work, limits, floor))
+    if first.fits:
+        return first.start
+    room = limits.room(work.board, first.start.kept) - first.start.compiled.program.arena_bytes
+    ways = [(limits, first.weights), (limits.within(room - limits.least(work.graph, 0)), floor)]
+    found = []
+    for way, weights in ways:
+        with suppress(DoesNotFit):
+            found.append(_holding(work, _started(work, way, weights)))
+    fitting = [one for one in found if one.fits]
+    if not fitting:
+        return _started(work, limits.within(floor), floor)
+    return min(fitting, key=lambda one: estimate(one.start.compiled.program, work.board).cycles).start
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """A first plan that keeps room for the ``weights`` bytes of its own constants, and whether it fits with them."""
+
+    start: _Start
+    weights: int
+    fits: bool
+
+
+def _holding(work: Work, start: _Start) -> _Holding:
+    program, limits = start.compiled.program, start.limits
+    weights = sum(constants(program).values())
+    kept = limits.least(work.graph, weights)
+    fits = kept <= work.board.ram.size and program.arena_bytes <= limits.arena(work.board, kept)
+    return _Holding(replace(start, kept=kept), weights, fits)
+
+
+def _build(work: Work, limits: Limits, compiled: Compiled) -> Images:
+    """The images of a program, as they are asked for."""
+    return work.build(compiled, keep_input=limits.keep_input, weights_in_ram=limits.weights_in_ram)
+
+
 def _faster(work: Work, limits: Limits, best: Images, kept: int) -> Images:
     """The best program, if ``best`` fits but needs less than the ``kept`` bytes that it was planned with."""
     while (less := _needed_by(best, limits)) < kept:
@@ -140,9 +211,9 @@ def _faster(work: Work, limits: Limits, best: Images, kept: int) -> Images:
         if compiled.program == best.compiled.program:
             return best
         try:
-            best, kept = work.build(compiled, keep_input=limits.keep_input), less
+            best, kept = _build(work, limits, compiled), less
         except DoesNotFit:
-            return work.build(best.compiled, keep_input=limits.keep_input)  # its files are overwritten
+            return _build(work, limits, best.compiled)  # its files are overwritten
     return best
 
 
@@ -167,13 +238,15 @@ class _Miss:
 
 def _leanest(work: Work, limits: Limits) -> Images:
     """The program with the least memory, if that fits after all. Raises DoesNotFit with what it needs."""
+    if limits.weights_in_ram:
+        limits = limits.within(least_constants(work.graph, work.board))
     found = [_attempted(work, limits, candidate) for candidate in leanest(work.graph, work.board, limits.goal)]
     fitting = [one for one in found if isinstance(one, Images)]
     if not fitting:
         misses = [one for one in found if isinstance(one, _Miss)]
         raise _explained(work, limits, min(misses, key=lambda one: one.total))
     best = min(fitting, key=lambda one: estimate(one.compiled.program, work.board).cycles)
-    return work.build(best.compiled, keep_input=limits.keep_input)
+    return _build(work, limits, best.compiled)
 
 
 def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Miss:
@@ -181,7 +254,7 @@ def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Mi
     compiled = work.plan(limits.goal, candidate.program())
     program = compiled.program
     try:
-        images = work.build(compiled, keep_input=limits.keep_input)
+        images = _build(work, limits, compiled)
     except DoesNotFit as error:
         if not error.parts:
             raise
@@ -194,7 +267,7 @@ def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Mi
 def _explained(work: Work, limits: Limits, miss: _Miss) -> DoesNotFit:
     """The error that says what the nearest miss needs, to the byte, and what would do."""
     kept = limits.besides(miss.program, miss.parts)
-    needed, available = miss.total, limits.arena(work.board, kept) + kept
+    needed, available = miss.total, limits.room(work.board, kept)
     if needed <= available and miss.error is not None:  # in all banks together, but not in one
         needed, available = miss.error.needed, miss.error.available
     return DoesNotFit(
@@ -213,15 +286,17 @@ def _other_ways(work: Work, limits: Limits, total: int) -> list[str]:
     found = []
     ways = {}
     if not limits.goal.pushed and not limits.goal.sliding:
-        ways["--input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
+        ways["with --input streamed"] = replace(limits, goal=replace(limits.goal, pushed=True))
     if limits.keep_input:
-        ways["--no-keep-input"] = replace(limits, keep_input=False)
-    for option, other in ways.items():
+        ways["with --no-keep-input"] = replace(limits, keep_input=False)
+    if limits.weights_in_ram:
+        ways["without --weights-in-ram"] = replace(limits, weights_in_ram=False)
+    for way, other in ways.items():
         try:
             images = _fitting(work, other)
         except (DoesNotFit, UsageError):
             continue
-        found.append(f"build with {option}, which needs {images.firmware.needs.total:,} bytes")
+        found.append(f"build {way}, which needs {images.firmware.needs.total:,} bytes")
     if limits.sram is not None and total <= sum(region.size for region in work.board.banks):
         found.append(f"a budget (--sram) of {total:,} bytes")
     return [*found, "a smaller input or fewer channels"]

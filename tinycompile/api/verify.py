@@ -91,7 +91,7 @@ def verify_stages(
         return Verification(("reference", "arena", "host"), len(inputs))
     if compiled.board.emulator is None:
         with progress.stage("run QEMU"):
-            ran = _run_qemu(compiled, inputs[0], toolchain)
+            ran = _run_qemu(compiled, inputs[0], toolchain, weights_in_ram=firmware.needs.weights > 0)
         compare(expected[0], ran.outputs, names=("reference", "QEMU"))
         return Verification(("reference", "arena", "host", "qemu"), len(inputs), ran.cost)
     runs: list[Emulation] = []
@@ -112,11 +112,12 @@ def _has_qemu(compiled: Compiled) -> bool:
     return compiled.board.qemu is not None and qemu_version() is not None
 
 
-def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None) -> Ran:
+def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None, *, weights_in_ram: bool) -> Ran:
     """One inference of a semihosting image that is built for the purpose."""
     with tempfile.TemporaryDirectory() as folder:
         image = build_firmware(
-            compiled.sources, compiled.board, Path(folder), console="semihosting", toolchain=toolchain
+            compiled.sources, compiled.board, Path(folder),
+            console="semihosting", heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=toolchain,
         )  # fmt: skip
         return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.entry)
 

@@ -44,6 +44,9 @@ from tinycompile.cli.progress import Terminal
     help="Give the serial firmware a buffer for the input, so that one load serves many inferences; "
     "default: where the input is resident, and it fits.",
 )
+@click.option(
+    "--weights-in-ram", is_flag=True, help="Copy the model's constants to RAM at start-up, and read them from there."
+)
 @click.option("--checked", is_flag=True, help="Canaries in the arena around every layer.")
 @click.option("--no-emulate", is_flag=True, help="Do not run the firmware in the emulator.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the time of each stage.")
@@ -51,14 +54,15 @@ from tinycompile.cli.progress import Terminal
 @json_option
 def build(
     model: Path, board: str, output: Path | None, force: bool, console: str, toolchain: str, name: str | None,
-    keep_input: bool | None, checked: bool, no_emulate: bool, verbose: bool, as_json: bool, **texts: Any,
+    keep_input: bool | None, weights_in_ram: bool, checked: bool, no_emulate: bool, verbose: bool, as_json: bool,
+    **texts: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL (.onnx or .tflite) into C, a host library and a firmware image."""
     from tinycompile.api import build as build_model
 
     options = read_options(
-        texts, console=console, toolchain=toolchain, name=name, keep_input=keep_input, checked=checked,
-        emulate=not no_emulate,
+        texts, console=console, toolchain=toolchain, name=name, keep_input=keep_input,
+        weights_in_ram=weights_in_ram, checked=checked, emulate=not no_emulate,
     )  # fmt: skip
     progress = Terminal(verbose=verbose, quiet=as_json)
     try:
@@ -91,8 +95,14 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
     table.add_row("  variables", f"{memory['variables_bytes']:,} bytes")
     if memory["keeps_input"]:
         table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
+    if memory["weights_ram_bytes"]:
+        table.add_row("  weights", f"{memory['weights_ram_bytes']:,} bytes")
     code = f"{memory['flash_sections']['text']:,} of them code"
     table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes, {code}")
+    if memory["fast_code"]:
+        fast = memory["fast_code"]
+        what = f"{fast['bytes']:,} of {fast['available']:,} bytes: {len(fast['functions'])} functions run from there"
+        table.add_row(fast["region"], what)
     table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
     if report["instructions"]:
         table.add_row("instructions", f"{report['instructions']:,} (counted)")

@@ -50,18 +50,22 @@ class Frame:
 def read_frame(instructions: Iterable[Instruction], start: int, end: int, literals: Literals) -> Frame:
     """The frame of the function that lies from ``start`` to ``end``; ``literals`` reads a word of the image."""
     taken, calls, trouble = 0, set[int](), ""
+    straight = True  # nothing has branched yet: what is known of registers is known on every path
     registers = _Registers(literals)
     for instruction in instructions:
         lowered = registers.lowered(instruction)
         if lowered is None:
             trouble = f"a frame of unknown size at {instruction.address:#x}"
         taken += lowered or 0
-        registers.follow(instruction)
-        if _is_indirect(instruction):
-            trouble = f"a call through a pointer at {instruction.address:#x}"
         target = _target(instruction, literals)
+        if target is None and _is_indirect(instruction):
+            target = registers.jumped_to(instruction) if straight else None
+            if target is None:
+                trouble = f"a call through a pointer at {instruction.address:#x}"
         if target is not None and _leaves(instruction, target, start, end):
             calls.add(target)
+        registers.follow(instruction)
+        straight = straight and instruction.mnemonic not in _BRANCHES
     return Frame(taken, frozenset(calls), trouble)
 
 
@@ -115,6 +119,11 @@ class _Registers:
         if i.mnemonic == "mov" and i.rest in self.differences:
             return None  # an array of variable length
         return 0
+
+    def jumped_to(self, i: Instruction) -> int | None:
+        """Where a jump through a register leads, if that is known: a linker's way to a function that is far away."""
+        value = self.constants.get(i.operands) if i.mnemonic == "bx" else None
+        return None if value is None else value & ~1
 
     def follow(self, i: Instruction) -> None:
         """Take note of what the instruction writes."""

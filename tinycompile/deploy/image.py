@@ -20,10 +20,19 @@ _REWRITTEN = re.compile(r"(\.(constprop|isra)\.\d+)+$")
 
 @dataclass(frozen=True)
 class Segment:
-    """Bytes to be programmed at ``address`` before the chip starts."""
+    """Bytes to be programmed at ``address`` before the chip starts.
+
+    Start-up code copies some of them to where the program finds them, ``home``; None: they stay.
+    """
 
     address: int
     data: bytes
+    home: int | None = None
+
+    @property
+    def runs_at(self) -> int:
+        """The address by which the program knows the first byte."""
+        return self.address if self.home is None else self.home
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,9 @@ class Section:
     in_flash: bool
     executable: bool
     writable: bool
+
+    def __contains__(self, address: int) -> bool:
+        return self.address <= address < self.address + self.size
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,15 @@ class Image:
         inside = [(low, high) for low, high in ends if low in region]
         return max(high for _, high in inside) - min(low for low, _ in inside) if inside else 0
 
+    def programmed(self, region: MemoryRegion) -> int:
+        """Bytes of ``region`` between the lowest and the highest byte that is programmed, gaps included."""
+        ends = [(s.address, s.address + len(s.data)) for s in self.segments if s.address in region]
+        return max(high for _, high in ends) - min(low for low, _ in ends) if ends else 0
+
+    def section(self, name: str) -> Section | None:
+        """The section of that name, None where it is empty."""
+        return next((section for section in self.sections if section.name == name), None)
+
     def symbol(self, name: str) -> Symbol:
         """The symbol of that name. Raises InternalError: our images hold what we ask them for."""
         for symbol in self.symbols:
@@ -102,8 +123,12 @@ def read_image(path: Path) -> Image:
     with path.open("rb") as stream:
         elf = ELFFile(stream)
         loads = (s for s in elf.iter_segments("PT_LOAD") if s["p_filesz"])
-        segments = (Segment(int(s["p_paddr"]), s.data()) for s in loads)
+        segments = (Segment(int(s["p_paddr"]), s.data(), _home(s["p_paddr"], s["p_vaddr"])) for s in loads)
         return Image(int(elf["e_entry"]), tuple(sorted(segments, key=_address)), _sections(elf), _symbols(elf))
+
+
+def _home(load: int, address: int) -> int | None:
+    return None if load == address else address
 
 
 def source_name(symbol: str) -> str:

@@ -11,6 +11,8 @@ from tinycompile.errors import DoesNotFit
 
 INPUT_BUFFER = "tc_input_buffer"
 """What the serial firmware calls its copy of the input."""
+WEIGHTS = ".weights"
+"""The section of the constants that are copied to RAM."""
 ROOMY = 1 << 26
 """Bytes of RAM of an image that is linked only to be measured."""
 
@@ -20,6 +22,7 @@ class Needs:
     """Bytes of SRAM by purpose; together all that the image uses.
 
     ``arena``: all parts of it, in any bank. ``variables``: data and bss, with the gaps that alignment leaves.
+    ``weights``: the model's constants, where they are copied to the main SRAM.
     ``main``: how much of everything lies in the board's main SRAM.
     """
 
@@ -27,12 +30,13 @@ class Needs:
     stack: int
     variables: int
     input_copy: int
+    weights: int
     main: int
 
     @property
     def total(self) -> int:
         """Bytes in all banks."""
-        return self.arena + self.stack + self.variables + self.input_copy
+        return self.arena + self.stack + self.variables + self.input_copy + self.weights
 
     @property
     def parts(self) -> Mapping[str, int]:
@@ -42,13 +46,15 @@ class Needs:
             "stack": self.stack,
             "variables": self.variables,
             "copy of the input": self.input_copy,
+            "weights": self.weights,
         }
         return {name: size for name, size in found.items() if size}
 
 
 def roomy(board: Board) -> Board:
-    """The board with a main SRAM that holds everything, for a link that cannot fail for want of it."""
-    memory = tuple(replace(r, size=max(r.size, ROOMY)) if r == board.ram else r for r in board.memory)
+    """The board with a main SRAM, and a memory for code, that hold everything: a link cannot fail for want of it."""
+    enough = (board.ram, board.fast_code)
+    memory = tuple(replace(r, size=max(r.size, ROOMY)) if r in enough else r for r in board.memory)
     return replace(board, memory=memory)
 
 
@@ -61,16 +67,19 @@ def needs(image: Image, board: Board, *, linked_stack: int, stack: int) -> Needs
     total = main + sum(image.used(region) for region in board.banks if region != board.ram)
     copy = sum(s.size for s in image.symbols if s.name == INPUT_BUFFER)
     arena = sum(s.size for s in image.symbols if s.name.startswith("tc_arena"))
-    return Needs(arena, stack, total - arena - stack - copy, copy, main)
+    section = image.section(WEIGHTS)
+    weights = section.size if section is not None else 0
+    return Needs(arena, stack, total - arena - stack - copy - weights, copy, weights, main)
 
 
 def check_sram(found: Needs, board: Board, budget: int | None = None) -> None:
     """Raise DoesNotFit where the main SRAM is too small for its part, or ``budget`` bytes for all of it."""
     if found.main > board.ram.size:
         others = [b.name for b in all_boards() if b.ram.size >= found.main]
-        _refuse(found, board, found.main, board.ram.size, _hint(others))
+        _refuse(found, board, found.main, board.ram.size, _without_weights(found) + _hint(others))
     if budget is not None and found.total > budget:
-        _refuse(found, board, found.total, budget, "a smaller model, or a larger budget (--sram)")
+        hint = _without_weights(found) + "a smaller model, or a larger budget (--sram)"
+        _refuse(found, board, found.total, budget, hint)
 
 
 def _refuse(found: Needs, board: Board, needed: int, available: int, hint: str) -> None:
@@ -82,6 +91,10 @@ def _refuse(found: Needs, board: Board, needed: int, available: int, hint: str) 
         parts=found.parts,
         hint=hint,
     )
+
+
+def _without_weights(found: Needs) -> str:
+    return "no --weights-in-ram, " if found.weights else ""
 
 
 def _hint(others: list[str]) -> str:

@@ -4,6 +4,7 @@ script.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -39,11 +40,18 @@ def board_header(board: Board) -> str:
     return _render("tc_board.h.j2", board=board, constants=constants)
 
 
-def linker_script(board: Board, stack_bytes: int) -> str:
-    """The GNU linker script of the board with a stack of that many bytes, a multiple of 8."""
-    used = {"flash", board.vectors, *board.arena}
+def linker_script(board: Board, stack_bytes: int, *, fast: Sequence[str] = (), weights: str | None = None) -> str:
+    """The GNU linker script of the board with a stack of that many bytes, a multiple of 8.
+
+    ``fast`` are the functions that run from ``board.code``, ``weights`` a pattern of the object files whose constants
+    are read from RAM (None: all are read from flash).
+    """
+    used = {"flash", board.vectors, board.code, *board.arena}
     regions = [r for r in board.memory if r.name in used]
-    return _render("link.ld.j2", board=board, regions=regions, stack_bytes=stack_bytes)
+    copied = [".data", *([".weights"] if weights else []), *([".fast_code"] if fast else [])]
+    return _render(
+        "link.ld.j2", board=board, regions=regions, stack_bytes=stack_bytes, fast=fast, weights=weights, copied=copied
+    )
 
 
 def _render(template: str, **values: object) -> str:

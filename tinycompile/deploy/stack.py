@@ -45,6 +45,21 @@ def stack_bounds(image: Image, roots: Sequence[str]) -> Mapping[str, StackBound]
     return {root: _deepest(code, image.symbol(root).address, known, ()) for root in roots}
 
 
+def callees(image: Image, names: Sequence[str]) -> Mapping[str, frozenset[str]]:
+    """The functions of an image that each of ``names`` calls or jumps to, directly or not."""
+    code = _Code(image)
+    found = {}
+    for name in names:
+        start = image.symbol(name).address
+        reached, waiting = {start}, [start]
+        while waiting:
+            new = code.frame(waiting.pop()).calls - reached
+            reached |= new
+            waiting += new
+        found[name] = frozenset(code.name(address) for address in reached - {start})
+    return found
+
+
 def _deepest(code: _Code, address: int, known: dict[int, StackBound], path: tuple[int, ...]) -> StackBound:
     if address in known:
         return known[address]
@@ -99,9 +114,9 @@ class _Code:
         return int.from_bytes(raw, "little") if len(raw) == 4 else None
 
     def raw(self, address: int, size: int) -> bytes:
-        for section in self.image.segments:
-            if section.address <= address < section.address + len(section.data):
-                return section.data[address - section.address :][:size]
+        for segment in self.image.segments:
+            if segment.runs_at <= address < segment.runs_at + len(segment.data):
+                return segment.data[address - segment.runs_at :][:size]
         return b""
 
     def is_data(self, address: int) -> bool:

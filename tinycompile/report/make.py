@@ -136,7 +136,10 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification, 
         "sram_free": available - firmware.needs.total,
         "variables_bytes": firmware.needs.variables,
         "input_copy_bytes": firmware.needs.input_copy,
+        "weights_ram_bytes": firmware.needs.weights,
+        "weights_region": board.ram.name if firmware.needs.weights else board.flash.name,
         "keeps_input": firmware.keeps_input,
+        "fast_code": _fast_code(firmware),
         "flash_bytes": firmware.flash_bytes,
         "flash_available": flash,
         "flash_sections": {
@@ -146,6 +149,15 @@ def _memory(compiled: Compiled, firmware: Firmware, verification: Verification, 
             "padding": firmware.flash_bytes - firmware.sizes.text - firmware.sizes.rodata - firmware.sizes.data,
         },
     }
+
+
+def _fast_code(firmware: Firmware) -> dict[str, Any] | None:
+    """What start-up copies to the board's memory for code."""
+    fast = firmware.fast_code
+    if fast is None:
+        return None
+    available = firmware.board.region(fast.region).size
+    return {"region": fast.region, "bytes": fast.bytes, "available": available, "functions": list(fast.functions)}
 
 
 def _banks(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
@@ -182,6 +194,7 @@ def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) 
                 "symbol": symbol,
                 "flash_constants": sum(n for s, n in firmware.symbols.items() if s.startswith(f"{symbol}_")),
                 "flash_code": firmware.symbols.get(symbol, 0),
+                "code_region": _code_region(firmware, symbol),
                 "cycles_emulated": cost.cycles if cost else None,
                 "instructions": cost.instructions if cost else None,
                 "snr_added_db": _finite(error.added) if error else None,
@@ -189,6 +202,12 @@ def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) 
             }
         )
     return found
+
+
+def _code_region(firmware: Firmware, symbol: str) -> str:
+    """The memory that a layer's function runs from."""
+    fast = firmware.fast_code
+    return fast.region if fast is not None and symbol in fast.functions else firmware.board.flash.name
 
 
 def _planned(op: Op, calls: Sequence[Call], graph: Graph, core: str) -> dict[str, Any]:

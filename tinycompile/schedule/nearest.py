@@ -32,6 +32,10 @@ def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
 
 
 def fits_on(candidate: Candidate, board: Board, reserved: int) -> bool:
-    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides."""
+    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides.
+
+    Those are in the main one: other banks hold nothing but the arena.
+    """
     runs = all(kernel.isa - SHARED <= board.abilities for kernel in candidate.kernels.values())
+    runs = runs and reserved <= board.ram.size
     return runs and candidate.layout(Memory.of(board, reserved), compact=True) is not None

@@ -19,7 +19,14 @@
 
 /* Placed by the linker script; only their addresses mean something. */
 extern uint32_t tc_stack_bottom[], tc_stack_top[];
-extern uint32_t tc_data_load[], tc_data_start[], tc_data_end[], tc_bss_start[], tc_bss_end[];
+extern uint32_t tc_bss_start[], tc_bss_end[];
+
+/* What lies in flash and is used in RAM: variables, and code and weights that are faster to reach there. */
+typedef struct {
+    const uint32_t *from;
+    volatile uint32_t *to, *end;
+} copy;
+extern const copy tc_copies_start[], tc_copies_end[];
 
 void Reset_Handler(void);
 void tc_fault_entry(void);
@@ -78,6 +85,20 @@ static void enable_caches(void) {
 }
 #endif
 
+/* Not inlined: its registers would be on the stack for as long as main runs. */
+__attribute__((noinline)) static void fill_memory(void) {
+    for (const copy *c = tc_copies_start; (uintptr_t)c < (uintptr_t)tc_copies_end; ++c) {
+        const uint32_t *from = c->from;
+        for (volatile uint32_t *to = c->to; to < c->end; ++to) {
+            *to = *from++;
+        }
+    }
+    for (volatile uint32_t *to = tc_bss_start; (uintptr_t)to < (uintptr_t)tc_bss_end; ++to) {
+        *to = 0;
+    }
+    BARRIER(); /* code may be among it */
+}
+
 __attribute__((noinline)) static void start(void) {
     /* Painted below the frame in use, so that whoever looks later sees how deep the stack went. */
     volatile uint32_t *paint = tc_stack_bottom;
@@ -92,13 +113,7 @@ __attribute__((noinline)) static void start(void) {
 #if defined(TC_HAS_MEMORY_INIT)
     tc_memory_init();
 #endif
-    const uint32_t *from = tc_data_load;
-    for (volatile uint32_t *to = tc_data_start; (uintptr_t)to < (uintptr_t)tc_data_end; ++to) {
-        *to = *from++;
-    }
-    for (volatile uint32_t *to = tc_bss_start; (uintptr_t)to < (uintptr_t)tc_bss_end; ++to) {
-        *to = 0;
-    }
+    fill_memory();
 #if defined(TC_HAS_CACHES)
     enable_caches();
 #endif

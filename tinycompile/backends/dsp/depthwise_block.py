@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinycompile.backends.dsp.dual_issue import dual_issue
-from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add
+from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add, clamp
 from tinycompile.ir import Array
 
 MOST_OUTPUTS = 8
@@ -200,7 +200,7 @@ class Block:
             yield f"{'smmlar' if zero else 'smmulr'} {r}, {r}, {found[MULTIPLIER]}{zero}"
         for i, r in enumerate(sums):
             yield f"ssat {r}, #8, {r}"
-            yield from self._clamp(r)
+            yield from clamp(r, self.low, self.high)
             yield f"strb {r}, [{found[OUT]}, #{i * self.out_step}]"
         spent = iter([*sums, found[MULTIPLIER]])
         for place in late:
@@ -220,12 +220,6 @@ class Block:
             for step in steps:
                 last |= {words[word % len(words)]: word, weights[step.weight]: word}
         return sorted(last, key=lambda register: last[register])
-
-    def _clamp(self, register: str) -> Iterator[str]:
-        if self.low > -128:
-            yield from (f"cmp {register}, #{self.low}", "it lt", f"movlt {register}, #{self.low}")
-        if self.high < 127:
-            yield from (f"cmp {register}, #{self.high}", "it gt", f"movgt {register}, #{self.high}")
 
 
 @dataclass(frozen=True)

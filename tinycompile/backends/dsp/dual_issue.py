@@ -42,6 +42,8 @@ class _Instruction:
             found = {self.lines[0].split("sp")[1]} if "sp" in self.lines[0] and self.name != "cmp" else set()
         else:
             found = {self._operands[0]}
+        if "], #" in self.lines[0] or self.lines[0].endswith("]!"):
+            found.add(self._operands[-1])
         flags = {"flags"} if self.name == "cmp" or len(self.lines) > 1 else set()
         return frozenset(found | flags | ({self._operands[0]} if len(self.lines) > 1 else set()))
 

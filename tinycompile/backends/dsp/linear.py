@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any
@@ -17,25 +17,30 @@ from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
 
 Linear = Conv2D | Dense
+Cycles = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """What the code of a block is scheduled for.
+class Form:
+    """What a kernel's code is scheduled for, and which inputs it takes as one.
 
     ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
-    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart.
+    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart. ``one``: the
+    inputs of an output pixel lie end to end, and pixels are computed one by one.
     """
 
     dual: bool
     short: int
+    one: bool = False
 
 
-SINGLE = Pipeline(dual=False, short=2)
-DUAL = Pipeline(dual=True, short=1)
+SINGLE = Form(dual=False, short=2)
+DUAL = Form(dual=True, short=1)
 
-MOST = 20
+MOST = 26
 """Pairs of inputs that the code of a block is unrolled for."""
+MOST_ONE = 40
+"""The same for the shorter code of blocks of one pixel."""
 TAIL = 4
 """The same for the block of a last pixel by itself."""
 FILTERS = 4
@@ -60,32 +65,34 @@ def _order(run: int, runs: int) -> Array:
     return np.array([*order, *zip(odd[::2], odd[1::2], strict=True)])
 
 
-def _runs(op: Linear, io: IO) -> tuple[int, int]:
+def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
     """Contiguous inputs of a pixel, and how many such runs there are: one per kernel row."""
     if isinstance(op, Dense):
         return io.x.channels, 1
+    if form.one:
+        return io.x.size, 1
     return op.kernel[1] * io.x.channels, op.kernel[0]
 
 
-def _pairs(op: Linear, io: IO) -> int:
-    run, runs = _runs(op, io)
+def _pairs(form: Form, op: Linear, io: IO) -> int:
+    run, runs = _runs(form, op, io)
     return runs * (run // 2) + (runs * (run % 2) + 1) // 2
 
 
-def _matrix(op: Linear, io: IO) -> Array:
+def _matrix(form: Form, op: Linear, io: IO) -> Array:
     """int64[O, pairs, 2]: the weights in the order of ``_order``, zeros where there is none."""
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)
-    return padded[:, _order(*_runs(op, io))]
+    return padded[:, _order(*_runs(form, op, io))]
 
 
-def _is_mixed(pipeline: Pipeline, op: Linear, io: IO) -> bool:
+def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
     """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
 
     Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
     the difference of the two sums tells them exactly.
     """
-    if _pairs(op, io) <= pipeline.short:
+    if _pairs(form, op, io) <= form.short:
         return False
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     pairs = io.out.channels // 2
@@ -112,15 +119,15 @@ def _words(low: Array, high: Array) -> Array:
     return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
 
 
-def _stream(pipeline: Pipeline, op: Linear, io: IO) -> Array:
+def _stream(form: Form, op: Linear, io: IO) -> Array:
     """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
 
     A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
     missing of the last four filters is 0.
     """
-    p, mixed = op.parameters(io), _is_mixed(pipeline, op, io)
+    p, mixed = op.parameters(io), _is_mixed(form, op, io)
     fours = ceil(io.out.channels / FILTERS)
-    matrix = _in_fours(_matrix(op, io)).reshape(fours, 2, 2, -1, 2)
+    matrix = _in_fours(_matrix(form, op, io)).reshape(fours, 2, 2, -1, 2)
     bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
     multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
     first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
@@ -136,16 +143,16 @@ def _in_fours(values: Array) -> Array:
     return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
 
 
-def _pack(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Array]:
+def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises."""
     alone = not _is_fused(op, io) or io.out.channels % FILTERS
     arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
-    return {"stream": _stream(pipeline, op, io), **arrays}
+    return {"stream": _stream(form, op, io), **arrays}
 
 
-def _flash(op: Linear, io: IO) -> int:
+def _flash(form: Form, op: Linear, io: IO) -> int:
     """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
-    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(op, io) + 8)
+    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(form, op, io) + 8)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -166,34 +173,36 @@ _DONE: Mapping[str, float] = {
 _ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
 
 
-def _output_order(pipeline: Pipeline, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
+def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
     """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
     steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
     places = range(pixels - 1, -1, -1)
-    if not pipeline.dual:
+    if not form.dual:
         return [(step, j) for j in places for step in steps]
     gap = len(steps) / 2
     order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
     return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
 
 
-def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
-    pairs, fused, mixed = _pairs(op, io), _is_fused(op, io), _is_mixed(pipeline, op, io)
+def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
+    pairs, fused, mixed = _pairs(form, op, io), _is_fused(op, io), _is_mixed(form, op, io)
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
+        "inputs": _runs(form, op, io)[0],
+        "one": isinstance(op, Conv2D) and form.one,
         "O": io.out.channels,
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
         "words": 2 * pairs + 8,
-        "step": 1 if isinstance(op, Dense) else 2,
+        "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
-        "dual": pipeline.dual,
-        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (2, 1)},
+        "dual": form.dual,
+        "order": {pixels: _output_order(form, pixels, mixed) for pixels in (2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST if isinstance(op, Dense) else TAIL)},
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST_ONE if form.one else TAIL)},
     }
 
 
@@ -202,63 +211,79 @@ def _is_torn(op: Conv2D) -> bool:
     return bool(op.pad) or op.dilation[1] > 1
 
 
-def _fits(op: Linear, io: IO) -> bool:
-    return io.inputs[1].zero_point == 0 and _pairs(op, io) < LONGEST
+def _fits(form: Form, op: Linear, io: IO) -> bool:
+    return io.inputs[1].zero_point == 0 and _pairs(form, op, io) < LONGEST
 
 
-def _fits_pointwise(op: Conv2D, io: IO) -> bool:
-    return op.is_pointwise and _fits(op, io)
+def _fits_pointwise(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.is_pointwise and _fits(form, op, io)
 
 
-def _fits_im2col(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and not op.is_pointwise and _fits(op, io)
+def _fits_im2col(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and not op.is_pointwise and _fits(form, op, io)
 
 
-def _scratch(op: Linear, io: IO) -> int:
-    """The pairs of two pixels (one in dense layers), and a kernel row that may be torn."""
-    torn = _runs(op, io)[0] if isinstance(op, Conv2D) and _is_torn(op) else 0
-    return (4 if isinstance(op, Dense) else 8) * _pairs(op, io) + torn
+def _scratch(form: Form, op: Linear, io: IO) -> int:
+    """The pairs of two pixels (of one where they are computed one by one), and a kernel row that may be torn."""
+    torn = _runs(form, op, io)[0] if isinstance(op, Conv2D) and not form.one and _is_torn(op) else 0
+    return (4 if form.one else 8) * _pairs(form, op, io) + torn
 
 
-def _work(op: Linear, io: IO) -> Mapping[str, float]:
+def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
     """Pairs of inputs met by filters at pixels; outputs; inputs gathered; the call."""
     outputs = io.out.size
     pixels = outputs // io.out.channels
-    pairs = _pairs(op, io)
+    pairs = _pairs(form, op, io)
     return {
         "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
-        "runs": pixels * _runs(op, io)[1], "call": 1,
+        "runs": pixels * _runs(form, op, io)[1], "call": 1,
     }  # fmt: skip
 
 
-def _rows(pipeline: Pipeline, suffix: str, isa: frozenset[str], weights: Mapping[str, float]) -> tuple[Kernel, ...]:
-    """The rows scheduled for a pipeline; ``weights``: cycles a pair and so on."""
-    shared: Mapping[str, Any] = {
-        "isa": isa,
-        "sources": ("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        "scratch": _scratch,
-        "pack": partial(_pack, pipeline),
-        "flash": _flash,
-        "numbers": partial(_numbers, pipeline),
-        "work": _work,
-    }
-    return (
-        Kernel(
-            f"dsp_pointwise{suffix}", Conv2D, "dsp/pointwise.c.j2",
-            arguments=WHOLE_ROWS, fits=_fits_pointwise, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
-        ),
-        Kernel(
-            f"dsp_im2col{suffix}", Conv2D, "dsp/im2col.c.j2",
-            arguments=RINGED, fits=_fits_im2col, cycles={**weights, "gathered": 2.0, "runs": 12}, **shared,
-        ),
-        Kernel(
-            f"dsp_dense{suffix}", Dense, "dsp/dense.c.j2",
-            arguments=WHOLE_ROWS, fits=_fits, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
-        ),
+def _fits_one_pixel(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and op.is_whole(io) and _fits(form, op, io)
+
+
+def _row(
+    name: str, form: Form, op: type[Linear], template: str, fits: Callable[[Form, Any, IO], bool],
+    isa: frozenset[str], arguments: tuple[str, ...], cycles: Mapping[str, float],
+) -> Kernel:  # fmt: skip
+    return Kernel(
+        name, op, template,
+        isa=isa,
+        arguments=arguments,
+        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        fits=partial(fits, form),
+        scratch=partial(_scratch, form),
+        pack=partial(_pack, form),
+        flash=partial(_flash, form),
+        numbers=partial(_numbers, form),
+        work=partial(_work, form),
+        cycles=cycles,
     )  # fmt: skip
 
 
+def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
+    """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
+    one = replace(two, one=True)
+    pointwise = {**two_cycles, "runs": 0}
+    return (
+        _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
+        _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
+        _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
+    )
+
+
 ROWS: tuple[Kernel, ...] = (
-    *_rows(DUAL, "_m7", frozenset({"dsp", "cortex-m7"}), {"pairs": 2.4, "outputs": 7, "call": 80}),
-    *_rows(SINGLE, "", frozenset({"dsp"}), {"pairs": 2.05, "outputs": 5.2, "call": 80}),
-)
+    *_rows(
+        DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
+        {"pairs": 2.4, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
+        {"pairs": 2.6, "outputs": 8, "gathered": 2.4, "runs": 0, "call": 80},
+    ),
+    *_rows(
+        SINGLE, "", frozenset({"dsp"}),
+        {"pairs": 1.91, "outputs": 6.5, "gathered": 1.5, "runs": 12, "call": 80},
+        {"pairs": 2.38, "outputs": 7.5, "gathered": 1.8, "runs": 0, "call": 80},
+    ),
+)  # fmt: skip

@@ -36,11 +36,15 @@ class Image:
     symbols: Mapping[str, Symbol]
     marks: tuple[tuple[int, str], ...] = ()
     """Mapping symbols, ``$t`` where code and ``$d`` where data begins, by address."""
+    homes: tuple[int, ...] = ()
+    """For each segment, the address at which the program runs or reads it, to which start-up may copy it; without
+    them that is the load address."""
 
     def thumb_code(self) -> Iterator[tuple[int, bytes]]:
         """The pieces of code, with their addresses, as far as mapping symbols tell them from data."""
+        homes = self.homes or tuple(address for address, _ in self.segments)
         for (start, kind), (end, _) in pairwise((*self.marks, (1 << 32, "$d"))):
-            for address, data in self.segments:
+            for address, (_, data) in zip(homes, self.segments, strict=True):
                 if kind == "$t" and address <= start < address + len(data):
                     yield start, data[start - address : end - address]
 
@@ -91,16 +95,16 @@ def read_image(path: Path) -> Image:
             elf = ELFFile(file)
             if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32:
                 raise UsageError(f"is an ELF file for {elf['e_machine']}, not for Arm", where=str(path))
-            segments = tuple(
-                (s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_filesz"]
-            )
+            loads = [s for s in elf.iter_segments("PT_LOAD") if s["p_filesz"]]
+            segments = tuple((s["p_paddr"], s.data()) for s in loads)
+            homes = tuple(s["p_vaddr"] for s in loads)
             table = elf.get_section_by_name(".symtab")
             symbols, marks = _symbols(table), _marks(table)
     except (OSError, ELFError) as error:
         raise UsageError(f"cannot be read as an ELF file: {error}", where=str(path)) from error
     if not segments:
         raise UsageError("holds nothing to load", where=str(path), hint="link it with a board's linker script")
-    return Image(path, segments, symbols, marks)
+    return Image(path, segments, symbols, marks, homes)
 
 
 def _marks(table: object) -> tuple[tuple[int, str], ...]:

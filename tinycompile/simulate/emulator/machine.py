@@ -158,7 +158,8 @@ class Machine:
                 )
             is_flash = region.name == self.board.flash.name
             self._uc.mem_map(region.origin, region.size, UC_PROT_READ | UC_PROT_EXEC if is_flash else UC_PROT_ALL)
-        for ram in self.board.banks:  # what RAM holds after power-up is anything but zeros
+        code = [self.board.fast_code] if self.board.fast_code else []
+        for ram in (*self.board.banks, *code):  # what RAM holds after power-up is anything but zeros
             self._uc.mem_write(ram.origin, noise(ram.size))
         for address, data in self.image.segments:
             if not any(r.origin <= address and address + len(data) <= r.end for r in self.board.memory):
