@@ -17,8 +17,8 @@ KEYS = {f"{kernel.key} {rounding}": kernel for kernel in ALL for rounding in ("n
 ABILITIES = frozenset().union(*BOARD_CORES.values()) | BOARD_CORES.keys()
 
 
-def test_an_op_has_no_two_kernels_of_one_name() -> None:
-    counts = Counter((kernel.op, kernel.name) for kernel in ALL)
+def test_no_two_kernels_have_one_key() -> None:
+    counts = Counter(kernel.key for kernel in ALL)
     assert [key for key, count in counts.items() if count > 1] == []
 
 
