@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.dsp.elementwise_block import ProductBlock, SumBlock, table_loop
+from tinycompile.backends.dsp.elementwise_block import ProductBlock, RoundedSumBlock, RoundedTerm, SumBlock, table_loop
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.elementwise import by_rows, image
 from tinycompile.backends.portable.pooling import average_numbers, average_tables
@@ -25,6 +25,8 @@ from tinycompile.ops.unary import Unary
 DSP = frozenset({"dsp"})
 TURN = 8
 """Values of one turn of the loop."""
+MOST_SHIFT = 22
+"""To the right, at the end of a sum: leaves room for the zero point, shifted to the left."""
 MOST_ADDENDS = 256
 """int8 values whose sum fits int16."""
 
@@ -47,6 +49,26 @@ def _sum_numbers(op: Add | Sub, io: IO, dual: bool = False) -> Mapping[str, Any]
     return {
         "multipliers": _pair(first, second),
         "block": SumBlock(total.low, total.high, dual, total.shift),
+    }
+
+
+def _fits_rounded_sum(op: Add | Sub, io: IO) -> bool:
+    """The larger scale is a half of what both are brought to; the output's must not be far from it."""
+    if io.rounding != "tflite" or not _are_alike(op, io):
+        return False
+    total = op.parameters(io)["sum"]
+    terms = zip(total.multipliers[:2], total.shifts[:2], strict=True)
+    exact = all(shift < 0 or (shift == 0 and multiplier == 1 << 30) for multiplier, shift in terms)
+    return exact and 1 <= -total.shifts[2] <= MOST_SHIFT
+
+
+def _rounded_sum_numbers(op: Add | Sub, io: IO, dual: bool = False) -> Mapping[str, Any]:
+    total = op.parameters(io)["sum"]
+    first, second = (RoundedTerm(z, -s) for z, s in zip(total.zero_points[:2], total.shifts[:2], strict=True))
+    right, minus = -total.shifts[2], total.signs[1] < 0
+    return {
+        "half": (1 << right >> 1) + (total.zero_points[2] << right),
+        "block": RoundedSumBlock((first, second), minus, right, total.low, total.high, dual),
     }
 
 
@@ -127,6 +149,16 @@ def _sum(op: type[Add | Sub]) -> Kernel:
     )  # fmt: skip
 
 
+def _rounded_sum(op: type[Add | Sub]) -> Kernel:
+    """Its turns take four values, so that those of eight cost twice as much."""
+    return replace(
+        _sum(op), name="rounded_sum_rows", template="dsp/rounded_sum_rows.c.j2",
+        fits=_fits_rounded_sum,
+        numbers=_rounded_sum_numbers,
+        cycles={"turns": 140, "left": 30, "rows": 25, "call": 40},
+    )  # fmt: skip
+
+
 PRODUCT = Kernel(
     "product_rows", Mul, "dsp/product_rows.c.j2",
     isa=DSP,
@@ -177,6 +209,8 @@ AVERAGE = Kernel(
 ROWS: tuple[Kernel, ...] = (
     *(_for_m7(_sum(op), _sum_numbers) for op in (Add, Sub)),
     *(_sum(op) for op in (Add, Sub)),
+    *(_for_m7(_rounded_sum(op), _rounded_sum_numbers) for op in (Add, Sub)),
+    *(_rounded_sum(op) for op in (Add, Sub)),
     _for_m7(PRODUCT, _product_numbers),
     PRODUCT,
     _for_m7(TABLE, _table_numbers),

@@ -106,3 +106,65 @@ def table_loop(dual: bool) -> tuple[str, ...]:
     lines += [f"strb {register}, [r0, #{i}]" for i, register in enumerate(values)]
     lines += ["subs r3, r3, #1", "add r0, r0, #8", "bne 1b"]
     return dual_issue(lines) if dual else tuple(lines)
+
+
+@dataclass(frozen=True)
+class RoundedTerm:
+    """One operand of TensorFlow Lite's sum: its difference from the zero point, times 2**19 or a multiplier."""
+
+    zero_point: int
+    right: int
+    """Bits to the right after the high multiply; 0: there is none, the multiplier being a half."""
+
+
+@dataclass(frozen=True)
+class RoundedSumBlock:
+    """TensorFlow Lite's sum of two inputs, four values a turn: in r0 the outputs, in r1 and r2 the inputs, in r3 the
+    number of turns; in r4 and r5 the multipliers of the operands, in r7 that of the sum, in r9 half a step of the
+    output's shift with the zero point in front.
+
+    SMMULR of twice a number is the doubling high multiply; all numbers here leave room for the doubling. Half a step
+    less one for negative numbers, then the shift: that rounds halves away from zero.
+    """
+
+    terms: tuple[RoundedTerm, RoundedTerm]
+    minus: bool
+    """Whether the second operand is subtracted."""
+    right: int
+    low: int
+    high: int
+    dual: bool
+
+    @cached_property
+    def assembly(self) -> tuple[str, ...]:
+        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+
+    def _assembly(self) -> Iterator[str]:
+        yield from (".balign 4", "1:", "ldr r6, [r1], #4", "ldr r8, [r2], #4")
+        for lane in range(4):
+            first, second = ("r10", "r11") if lane % 2 == 0 else ("r12", "lr")
+            yield from self._term(first, "r6", lane, self.terms[0], "r4")
+            yield from self._term(second, "r8", lane, self.terms[1], "r5")
+            yield f"{'sub' if self.minus else 'add'} {first}, {first}, {second}"
+            yield f"lsl {first}, {first}, #1"
+            yield f"smmulr {first}, {first}, r7"
+            yield f"add {first}, {first}, {first}, asr #31"
+            yield f"add {first}, {first}, r9"
+            yield f"ssat {first}, #8, {first}, asr #{self.right}"
+            yield from clamp(first, self.low, self.high)
+            yield f"strb {first}, [r0, #{lane}]"
+        yield from ("subs r3, r3, #1", "add r0, r0, #4", "bne 1b")
+
+    @staticmethod
+    def _term(to: str, word: str, lane: int, term: RoundedTerm, multiplier: str) -> Iterator[str]:
+        """A byte of a word as TensorFlow Lite scales it before the sum."""
+        left = 21 if term.right else 19
+        yield f"sbfx {to}, {word}, #{8 * lane}, #8"
+        if term.zero_point:
+            yield f"sub {to}, {to}, #{term.zero_point}"
+        yield f"lsl {to}, {to}, #{left}"
+        if term.right:
+            yield f"smmulr {to}, {to}, {multiplier}"
+            yield f"add {to}, {to}, {to}, asr #31"
+            yield f"add {to}, {to}, #{1 << term.right >> 1}"
+            yield f"asr {to}, {to}, #{term.right}"
