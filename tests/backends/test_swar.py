@@ -59,7 +59,7 @@ def layers(draw: st.DrawFn) -> Graph:
 @st.composite
 def depthwise(draw: st.DrawFn) -> Graph:
     """Depthwise convolutions of whole words of channels, with symmetric weights, small or as large as they may be."""
-    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 4), (2, 5), (3, 1)]))
+    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 4), (2, 5), (3, 1), (5, 5), (7, 7), (4, 2)]))
     stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)) | st.just((1, 1)))
     pad = draw(pads(*kernel))
     height, width = (draw(st.integers(k, k + 4)) for k in kernel)

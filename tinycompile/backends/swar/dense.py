@@ -87,8 +87,11 @@ def _scratch(op: Conv2D | Dense, io: IO) -> int:
 def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     scale = scale_of(op, io)
+    block = block_numbers(groups_of_weights(io))
+    if block["taken"] == "NARROW" and block["loop"] == "THRICE":
+        block["loop"] = "ONCE"
     return {
-        **block_numbers(groups_of_weights(io)),
+        **block,
         "K": inputs_of(io),
         "groups": groups_of(io),
         "words": _words(io),
