@@ -57,15 +57,14 @@ TC_INLINE int32_t tc_shift_left_saturating(int32_t x, int bits)
     return (int32_t)((uint32_t)tc_saturate(x, -high - 1, high) << bits);
 }
 
-/* Round-half-away high word of 2ab, saturated for a = b = INT32_MIN. */
+/* Round-half-away high word of 2ab, saturated for a = b = INT32_MIN. Nudged by 1 - 2^30 and cut towards zero, a negative
+ * product p gives ceil((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31): the same as others. */
 TC_INLINE int32_t tc_doubling_high_mul(int32_t a, int32_t b)
 {
-    int64_t product = (int64_t)a * b;
-    int64_t nudged = product + (product >= 0 ? (int64_t)1 << 30 : 1 - ((int64_t)1 << 30));
     if (a == INT32_MIN && b == INT32_MIN) {
         return INT32_MAX;
     }
-    return (int32_t)(nudged / ((int64_t)1 << 31));
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 
 /* x / 2^exponent, rounded to nearest, ties away from zero. */

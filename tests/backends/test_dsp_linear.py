@@ -21,7 +21,7 @@ COUNTS = st.integers(1, 12) | st.sampled_from([16, 17, 31, 34, 35, 64])
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> Graph:
-    """One group; kernels of one pixel, few or many inputs; images down to one pixel; paddings beyond the kernel."""
+    """One group; kernels of one pixel, few or many inputs; images down to one pixel or as large as the kernel; paddings beyond the kernel."""
     kernel = draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 3), (4, 2), (2, 5)]))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)) | st.just((1, 1)))
     dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 2), st.integers(1, 3)))
@@ -29,6 +29,8 @@ def convolutions(draw: st.DrawFn) -> Graph:
     span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     least = [max(1, span[0] - pad.top - pad.bottom), max(1, span[1] - pad.left - pad.right)]
     height, width = (draw(st.integers(n, n + 6)) for n in least)
+    if draw(st.integers(0, 4)) == 0:
+        (height, width), dilation, pad = kernel, (1, 1), Pad()
     channels = draw(COUNTS if prod(kernel) == 1 else st.integers(1, 9))
     x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 10)), *kernel, channels)))

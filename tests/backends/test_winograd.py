@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
+from tests.simulate.test_cores import run_batch
 from tinycompile.backends import EVERYTHING, candidates
 from tinycompile.backends.dsp.winograd import ROWS, channel_pairs, transformed
-from tinycompile.ir import DType, Graph
+from tinycompile.ir import DType, Graph, Tensor
 from tinycompile.ops import Conv2D
-from tests.simulate.test_cores import run_batch
-from tinycompile.ir import Tensor
 
 INPUT = np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]])
 OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
@@ -25,16 +24,20 @@ OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]])
 
 @st.composite
 def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
-    """3x3 convolutions without stride: odd extents, any padding, few or many channels."""
-    pad = draw(pads(3, 3))
-    least = [max(1, 3 - pad.top - pad.bottom), max(1, 3 - pad.left - pad.right)]
+    """Three columns, without stride along them: odd extents, any padding, few or many channels; mostly three rows."""
+    rows, stride, dilation = draw(
+        st.just((3, 1, 1)) | st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 2))
+    )
+    span = (rows - 1) * dilation + 1
+    pad = draw(pads(span, 3))
+    least = [max(1, span - pad.top - pad.bottom), max(1, 3 - pad.left - pad.right)]
     height, width = (draw(st.integers(n, n + 6)) for n in least)
     channels = draw(st.integers(1, most) | st.sampled_from([16, 33, 34, 70]))
     x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
-    w = draw(weights((draw(st.integers(1, 9)), 3, 3, channels)))
+    w = draw(weights((draw(st.integers(1, 9)), rows, 3, channels)))
     b = draw(biases(x, w))
     inputs = [x, w] + ([b] if b else [])
-    op = Conv2D("f", tuple(t.name for t in inputs), "y", (3, 3), pad=pad, clip=draw(CLIPS))
+    op = Conv2D("f", tuple(t.name for t in inputs), "y", (rows, 3), (stride, 1), (dilation, 1), pad, clip=draw(CLIPS))
     return one_op(op, inputs, draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
 
 
@@ -44,11 +47,13 @@ def test_the_transforms_make_four_times_the_direct_sums(seed: int, extreme: bool
     d, g = rng.integers(-128, 128, (4, 4)), rng.integers(-128, 128, (1, 3, 3, 1))
     if extreme:
         d, g = np.where(d < 0, -128, 127), np.where(g < 0, -128, 127)
-    u, v = transformed(g)[0, :, :, 0].astype(np.int64), INPUT @ d @ INPUT.T
+    u, v = transformed(g, square=True)[0, :, :, 0].astype(np.int64), INPUT @ d @ INPUT.T
     assert abs(u).max() <= 9 * 128
     assert abs(v).max() <= 4 * 128
     windows = np.lib.stride_tricks.sliding_window_view(d, (3, 3))
     assert (OUTPUT @ (u * v) @ OUTPUT.T == 4 * (windows * g[0, :, :, 0]).sum(axis=(2, 3))).all()
+    u, v = transformed(g, square=False)[0, :, :, 0].astype(np.int64), d[:3] @ INPUT.T
+    assert ((u * v).sum(axis=0) @ OUTPUT.T == 2 * (windows[0] * g[0, :, :, 0]).sum(axis=(1, 2))).all()
 
 
 @given(st.integers(1, 200))

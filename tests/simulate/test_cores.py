@@ -29,10 +29,19 @@ CORES = {
 BATCH = 25
 
 
-def run_batch(cases: list[Graph], board_name: str, folder: Path, toolchain: Literal["zig", "gcc"] = "zig") -> None:
-    """Build one image of all cases in all their variants, run it, and compare every output byte."""
+def run_batch(
+    cases: list[Graph],
+    board_name: str,
+    folder: Path,
+    toolchain: Literal["zig", "gcc"] = "zig",
+    abilities: frozenset[str] | None = None,
+) -> None:
+    """Build one image of all cases in all their variants, run it, and compare every output byte.
+
+    ``abilities`` say which kernels take part, by default those of the board.
+    """
     board = load_board(board_name)
-    programs = [p for graph in cases for p in variants(verify(graph), board.abilities)]
+    programs = [p for graph in cases for p in variants(verify(graph), abilities or board.abilities)]
     inputs = [noise(p.graph, count=1)[0] for p in programs]
     batch = combine(programs, inputs)
     image = build_firmware(

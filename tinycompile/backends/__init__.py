@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinycompile.backends.compact import COMPACT, SHARED
 from tinycompile.backends.dsp import DSP
 from tinycompile.backends.kernel import Kernel
 from tinycompile.backends.mve import MVE
@@ -9,9 +10,9 @@ from tinycompile.backends.portable import PORTABLE
 from tinycompile.backends.swar import SWAR
 from tinycompile.ir import IO, Op
 
-__all__ = ["ALL", "DSP", "EVERYTHING", "MVE", "PORTABLE", "SWAR", "Kernel", "candidates"]
+__all__ = ["ALL", "COMPACT", "DSP", "EVERYTHING", "MVE", "PORTABLE", "SHARED", "SWAR", "Kernel", "candidates"]
 
-ALL: tuple[Kernel, ...] = (*MVE, *DSP, *SWAR, *PORTABLE)
+ALL: tuple[Kernel, ...] = (*COMPACT, *MVE, *DSP, *SWAR, *PORTABLE)
 """Every kernel, most special first."""
 
 EVERYTHING = frozenset().union(*(row.isa for row in ALL))

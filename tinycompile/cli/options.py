@@ -14,9 +14,12 @@ from tinycompile.boards import parse_size
 from tinycompile.data import parse_preprocessing
 from tinycompile.errors import UsageError
 from tinycompile.ir import Shape
-from tinycompile.schedule import Goal
+from tinycompile.schedule import Goal, Least
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LEAST: Mapping[str, Least] = {"latency": "cycles", "ram": "sram", "size": "code"}
+"""What ``--optimize`` asks a schedule for."""
 
 
 def model_options(function: F) -> F:
@@ -41,9 +44,9 @@ def model_options(function: F) -> F:
                          default="resident", show_default=True,
                          help="Whether the whole input is held, its rows are pushed one by one as they arrive, or a "
                          "window slides over rows that are pushed without end."),
-            click.option("--optimize", type=click.Choice(["latency", "ram"]), default="latency", show_default=True,
-                         help="The fastest program that fits with its firmware, or one that takes little SRAM even "
-                         "where there is more."),
+            click.option("--optimize", type=click.Choice(list(LEAST)), default="latency", show_default=True,
+                         help="The fastest program that fits with its firmware, one that takes little SRAM even "
+                         "where there is more, or one of little code."),
         )
     ):  # fmt: skip
         function = option(function)
@@ -95,7 +98,7 @@ def read_options(texts: Mapping[str, Any], **more: Any) -> Options:
         memory=memory,
         sram=read_size(texts["sram"], "--sram") if texts["sram"] else None,
         goal=Goal(
-            "sram" if texts["optimize"] == "ram" else "cycles",
+            LEAST[texts["optimize"]],
             pushed=texts["input_mode"] == "streamed",
             sliding=texts["input_mode"] == "sliding",
         ),

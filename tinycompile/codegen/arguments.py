@@ -42,7 +42,13 @@ def arguments(call: Call, program: Program) -> tuple[Argument, ...]:
         found.append(_pointer(program, view.offset, f"const {tensor.dtype.c_type} *"))
     if call.scratch is not None:
         found.append(_pointer(program, call.scratch, "void *"))
-    return (*found, *(Argument(_extent(call, io, name)) for name in call.kernel.arguments))
+    return (*found, *map(Argument, extents(call, program).values()))
+
+
+def extents(call: Call, program: Program) -> dict[str, int]:
+    """The arguments of one call behind its pointers, by name."""
+    io = call.io(program.graph)
+    return {name: _extent(call, io, name) for name in call.kernel.arguments}
 
 
 def _pointer(program: Program, offset: int, pointer: str) -> Argument:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tinycompile.backends import Kernel
@@ -18,6 +18,8 @@ class Layer:
     op: Op
     io: IO
     kernel: Kernel
+    fixed: Mapping[str, int] = field(default_factory=dict)
+    """Those of the kernel's arguments that are the same in all calls."""
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:

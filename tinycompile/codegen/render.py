@@ -11,15 +11,15 @@ import jinja2
 
 from tinycompile import resources
 from tinycompile.codegen import checked as canaries
-from tinycompile.codegen.arguments import arguments, fold, parameters
-from tinycompile.codegen.constants import declaration, definition, number
+from tinycompile.codegen.arguments import arguments, extents, fold, parameters
+from tinycompile.codegen.constants import declaration, definition, fixed_point, number
 from tinycompile.codegen.layer import Layer
 from tinycompile.codegen.names import bank_name, bank_symbols, comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
 from tinycompile.codegen.stream import stream
 from tinycompile.errors import InternalError
 from tinycompile.ir import Array
-from tinycompile.schedule.program import Program, Stream, View
+from tinycompile.schedule.program import Call, Program, Stream, View
 from tinycompile.schedule.pushed import Pushed, pushed
 
 RUNTIME = ("include/tc.h", "include/tc_numerics.h")
@@ -67,6 +67,7 @@ def _context(
         "includes": sorted({s for layer in layers for s in layer.kernel.sources}),
         "guards": guards,
         "number": number,
+        "fixed_point": fixed_point,
     }
 
 
@@ -111,28 +112,50 @@ def _layers(program: Program, prefix: str) -> list[Layer]:
     index = {op.name: i for i, op in enumerate(graph.ops)}
     whole = {op.name: op for op in graph.ops}
     found: dict[tuple[str, str], Layer] = {}
-    for call in program.unrolled():
-        key = (call.op.name, call.kernel.name)
-        if key not in found:
-            op = whole[call.op.name]
-            symbol = f"{prefix}_{index[op.name]:02d}_{snake(type(op).__name__)}"
-            if any(layer.symbol == symbol for layer in found.values()):
-                symbol = f"{symbol}_{identifier(call.kernel.name)}"
-            found[key] = Layer(symbol, op, graph.io(op), call.kernel)
+    for key, calls in _calls(program).items():
+        op, kernel = whole[key[0]], calls[0].kernel
+        symbol = f"{prefix}_{index[op.name]:02d}_{snake(type(op).__name__)}"
+        if any(layer.symbol == symbol for layer in found.values()):
+            symbol = f"{symbol}_{identifier(kernel.name)}"
+        found[key] = Layer(symbol, op, graph.io(op), kernel, _fixed(calls, program))
     return list(found.values())
+
+
+def _calls(program: Program) -> Mapping[tuple[str, str], list[Call]]:
+    """By op and kernel, all calls that the program ever makes."""
+    found: dict[tuple[str, str], list[Call]] = {}
+    for step in program.steps:
+        windows = (step.events, *step.hops) if isinstance(step, Stream) else ((step,),)
+        for event in (event for window in windows for event in window):
+            if isinstance(event, Call):
+                found.setdefault((event.op.name, event.kernel.name), []).append(event)
+    return found
+
+
+def _fixed(calls: Sequence[Call], program: Program) -> Mapping[str, int]:
+    """The arguments that are the same in all calls."""
+    values = [extents(call, program) for call in calls]
+    return {name: value for name, value in values[0].items() if all(other[name] == value for other in values)}
 
 
 def _function(layer: Layer) -> str:
     op, io, kernel = layer.op, layer.io, layer.kernel
     head = parameters(kernel.arguments, io, kernel.scratch(op, io) > 0)
     comment = comment_text(f"{op.name}: {op.label()}, {io.out}, by {kernel.name}")
+    signature = f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})"
     context = {
-        "signature": f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})",
+        "signature": signature,
         "op": op,
         "io": io,
         "c": SimpleNamespace(**{n: layer.array_name(n) for n in layer.arrays}),
         "n": SimpleNamespace(**kernel.numbers(op, io)),
         "p": op.parameters(io),
+        "layer": {
+            "signature": signature,
+            "symbol": layer.symbol,
+            "arguments": kernel.arguments,
+            "fixed": layer.fixed,
+        },
     }
     return _print(kernel.template, context)
 

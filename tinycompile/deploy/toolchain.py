@@ -34,9 +34,12 @@ _FIRMWARE = (
     "-fno-asynchronous-unwind-tables",
 )
 _ZIG = ("-fno-sanitize=all", "-fno-stack-protector", "-Qunused-arguments")
-#: MVE code that clang 22 makes of the sum of three interleaved products gives other sums in QEMU 7.2 than its scalar
-#: code and GCC's; until one of the two is known to be right, the core runs what all agree on.
-_NO_VECTORS = ("-fno-vectorize", "-fno-slp-vectorize")
+#: What a loop predicates at its tail (DLSTP, LETP) is every vector instruction, reloads of spilled vectors too: where
+#: fewer than all lanes are active in the last turn, they clear the other lanes. Clang 22 puts such reloads of vectors
+#: that outlive the loop into it (offsets of a gather in the pixel loop around a sum, when registers run out), and the
+#: next turn of the outer loop computes with zeros. QEMU does what the architecture says. Vectorising is right, and
+#: seldom slower, without such loops; the second option keeps loops over intrinsics from becoming ones.
+_NO_TAIL_PREDICATION = ("-mllvm", "-tail-predication=disabled", "-mllvm", "-arm-loloops-disable-tailpred")
 #: Feature of a board to the part of a zig CPU name that switches it on; mve includes half precision.
 _ZIG_FPU: Mapping[str, Mapping[str, str]] = {
     "cortex-m4": {"sp": "+vfp4d16sp"},
@@ -70,7 +73,7 @@ class Toolchain:
         """Flags for bare metal. ``builtins``: may a call of memcpy with a known size become a load?"""
         flags = (*COMMON, *self.target_flags(isa), *_FIRMWARE)
         if self.name == "zig":  # its bare-metal targets imply -ffreestanding, which switches builtins off
-            vectors = _NO_VECTORS if isa.mve else ()
+            vectors = _NO_TAIL_PREDICATION if isa.mve else ()
             return (*flags, *_ZIG, *vectors, *(("-fhosted", "-fbuiltin") if builtins else ("-fno-builtin",)))
         loops = "-fno-tree-loop-distribute-patterns"  # else the loop in memcpy becomes a call of memcpy
         own = "-fno-ipa-icf"  # else equal layers become one function, and its costs those of the first

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tinycompile.backends import SHARED
 from tinycompile.boards import Board
 from tinycompile.ir import Graph
 from tinycompile.schedule.banks import Memory
 from tinycompile.schedule.candidate import Candidate
-from tinycompile.schedule.prices import Prices
 from tinycompile.schedule.search import Goal, every
 
 SLACK = 512
@@ -21,7 +21,7 @@ def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
     At least one, at most ``MOST``, none with ``SLACK`` bytes more than the first. Of ``goal`` only the way in which the
     input comes counts. Raises as ``schedule`` does, but nothing has to fit.
     """
-    ordered = sorted(every(graph, Prices(graph, board, goal.flash), goal), key=lambda one: one.bound)
+    ordered = sorted(every(graph, goal.prices(graph, board), goal), key=lambda one: one.bound)
     placed: list[Candidate] = []
     for one in ordered:
         if placed and one.bound >= min(c.placement.height for c in placed) + SLACK:
@@ -36,5 +36,6 @@ def fits_on(candidate: Candidate, board: Board, reserved: int) -> bool:
 
     Those are in the main one: other banks hold nothing but the arena.
     """
-    runs = reserved <= board.ram.size and all(kernel.isa <= board.abilities for kernel in candidate.kernels.values())
+    runs = all(kernel.isa - SHARED <= board.abilities for kernel in candidate.kernels.values())
+    runs = runs and reserved <= board.ram.size
     return runs and candidate.layout(Memory.of(board, reserved), compact=True) is not None

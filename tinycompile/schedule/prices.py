@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tinycompile.backends import Kernel, candidates
+from tinycompile.backends import SHARED, Kernel, candidates
 from tinycompile.boards import Board
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
@@ -37,21 +37,24 @@ class Choice:
 class Prices:
     """The kernels of a graph's ops on a board.
 
-    ``flash`` is what their constants may take together, in bytes (None: all of the board's flash). Raises
+    ``flash`` is what their constants may take together, in bytes (None: all of the board's flash). Where code is to be
+    ``compact``, ops have kernels that share it, and portable ones only where none of those fits. Raises
     UnsupportedOp, naming all of them, where ops have no kernel on the board's core.
     """
 
-    def __init__(self, graph: Graph, board: Board, flash: int | None = None) -> None:
-        self.graph, self.core = graph, board.core
+    def __init__(self, graph: Graph, board: Board, flash: int | None = None, *, compact: bool = False) -> None:
+        self.graph, self.core, self.compact = graph, board.core, compact
+        abilities = SHARED if compact else board.abilities
         ops = [op for op in graph.ops if not op.alias]
         self.kernels: Mapping[str, tuple[Kernel, ...]] = {
-            op.name: candidates(op, graph.io(op), board.abilities) for op in ops
+            op.name: candidates(op, graph.io(op), abilities) for op in ops
         }
         missing = [_unsupported(op, graph.io(op)) for op in ops if not self.kernels[op.name]]
         if missing:
             raise UnsupportedOp(missing, where=graph.name)
-        budget = board.flash.size if flash is None else flash
-        self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
+        if not compact:  # those that are take no more constants than they must
+            budget = board.flash.size if flash is None else flash
+            self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
         self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
@@ -82,11 +85,12 @@ class Prices:
         return found
 
     def fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
-        kernels = self.kernels[op.name]
-        if run.rows is None:
-            return kernels
-        told = _told_of_rows(kernels, op, run.rows)
-        return [kernel for kernel in told if self._row_cycles(run.rows, op, kernel) is not None]
+        """The kernels that an op may have in a run."""
+        found: Sequence[Kernel] = self.kernels[op.name]
+        if run.rows is not None:
+            told = _told_of_rows(found, op, run.rows)
+            found = [kernel for kernel in told if self._row_cycles(run.rows, op, kernel) is not None]
+        return [kernel for kernel in found if kernel.isa == SHARED] or found
 
     def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
         scratch = scratch_bytes(self.graph, run, op, kernel)

@@ -29,6 +29,8 @@ RESERVED = 2048
 """Bytes of RAM kept for the stack and the firmware's own variables where nothing better is known; a build knows."""
 CYCLES_OF_RAM = 0.5
 """Under ``least="sram"``, twice the cycles are worth it where they save more than 1 - 2 ** -0.5 of the bytes (29 %)."""
+Least = Literal["cycles", "sram", "code"]
+"""What a goal may ask for."""
 SLACK = 16
 """Paths that seem too large by no more than this part are tried: runs may yet come in a better order than the ops."""
 LONGEST = (4, 8, 16, 32, None)
@@ -37,11 +39,12 @@ LONGEST = (4, 8, 16, 32, None)
 
 @dataclass(frozen=True)
 class Goal:
-    """What a schedule is to be best at: the fewest ``cycles`` that fit, or the least ``sram``.
+    """What a schedule is to be best at: the fewest ``cycles`` that fit, the least ``sram``, or the least ``code``.
 
     ``cycles`` (``--optimize latency``, the default) takes the fewest predicted cycles of all that fits, however much
     memory that is. ``sram`` (``--optimize ram``) takes few bytes even where more are there, but not at any price: see
-    ``CYCLES_OF_RAM``.
+    ``CYCLES_OF_RAM``. ``code`` (``--optimize size``) takes the fewest cycles too, but of kernels that share their
+    code among all layers wherever there are some (``backends/compact``).
 
     ``ram`` is what the arena may take, in bytes, over all banks (None: all they have, less ``reserved`` bytes of the
     main one); ``flash`` is what the constants may take (None: all of it). ``build`` sets all three to what the firmware
@@ -50,13 +53,17 @@ class Goal:
     moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
     """
 
-    least: Literal["cycles", "sram"] = "cycles"
+    least: Least = "cycles"
     ram: int | None = None
     flash: int | None = None
     reserved: int = RESERVED
     pushed: bool = False
     sliding: bool = False
     plan: Plan | None = None
+
+    def prices(self, graph: Graph, board: Board) -> Prices:
+        """The kernels that this goal chooses from. Raises UnsupportedOp."""
+        return Prices(graph, board, self.flash, compact=self.least == "code")
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
@@ -70,7 +77,7 @@ def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
     constant = [name for name in graph.outputs if graph.tensors[name].data is not None]
     if constant:
         raise ImportFailed(f"output {constant[0]!r} is a constant: it depends on no input", where=graph.name)
-    memory, prices = Memory.of(board, goal.reserved, goal.ram), Prices(graph, board, goal.flash)
+    memory, prices = Memory.of(board, goal.reserved, goal.ram), goal.prices(graph, board)
     search = _searched(graph, prices, goal, memory)
     if search.best is None and len(memory.rooms) > 1:  # what fits all banks together may not fit into each
         retry = _searched(graph, prices, goal, memory.largest)
@@ -101,10 +108,11 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
 def trade_offs(graph: Graph, board: Board, goal: Goal | None = None) -> tuple[Program, ...]:
     """Programs of which none takes both less memory and fewer predicted cycles than another, the fastest first.
 
-    Of ``goal`` only ``pushed`` and ``sliding`` count; where a window slides, the cycles are those of a hop. Errors as
-    for ``schedule``, but nothing has to fit.
+    Of ``goal`` only ``pushed``, ``sliding`` and whether code is to be small count; where a window slides, the cycles
+    are those of a hop. Errors as for ``schedule``, but nothing has to fit.
     """
-    goal, prices = goal or Goal(), Prices(graph, board, (goal or Goal()).flash)
+    goal = goal or Goal()
+    prices = goal.prices(graph, board)
     found: list[Candidate] = []
     for one in sorted(every(graph, prices, goal), key=lambda c: (c.cycles, c.placement.height)):
         if not found or one.placement.height < found[-1].placement.height:
@@ -137,7 +145,7 @@ class Candidates:
         if layers is not None:
             one = self._candidate(layers)
             yield one
-            if self.goal.least == "cycles" and one.layout(memory, compact=True) is not None:
+            if self.goal.least != "sram" and one.layout(memory, compact=True) is not None:
                 return
         yield from self._streamed(memory.size)
 
@@ -177,7 +185,7 @@ class Candidates:
 class _Search:
     """The best candidate so far, and the nearest miss."""
 
-    def __init__(self, least: Literal["cycles", "sram"], memory: Memory) -> None:
+    def __init__(self, least: Least, memory: Memory) -> None:
         self.least, self.memory, self.available = least, memory, memory.size
         self.best: Candidate | None = None
         self.missed: list[Candidate] = []
@@ -208,7 +216,7 @@ class _Search:
 
     def _price(self, one: Candidate, size: int) -> float:
         """What is to be least: cycles, or ``size`` bytes weighed with some of the cycles."""
-        return one.cycles if self.least == "cycles" else size * float(one.cycles) ** CYCLES_OF_RAM
+        return one.cycles if self.least != "sram" else size * float(one.cycles) ** CYCLES_OF_RAM
 
     def fits(self, one: Candidate) -> bool:
         """Whether there is room for a candidate."""

@@ -26,35 +26,66 @@ TC_INLINE uint32_t *tc_spread(uint32_t *to, const int8_t *from, int32_t bytes, i
     return to;
 }
 
-/* The same for two pixels at once, `words` times. */
-TC_INLINE uint32_t *tc_spread_words(uint32_t *to, const int8_t *from, const int8_t *other, int32_t words)
+/* One or two words of each of two pixels, to 4 or 8 words. */
+TC_INLINE void tc_spread_word(uint32_t *to, const int8_t *from, const int8_t *other)
+{
+    uint32_t four = tc_load32(from), its = tc_load32(other);
+    to[0] = tc_sxtb16(four);
+    to[1] = tc_sxtb16(its);
+    to[2] = tc_sxtb16_ror8(four);
+    to[3] = tc_sxtb16_ror8(its);
+}
+
+TC_INLINE void tc_spread_two_words(uint32_t *to, const int8_t *from, const int8_t *other)
+{
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t a, b, c, d, e, f;
+    __asm__ volatile(
+        "ldr %[a], [%[from]]\n\t"
+        "ldr %[b], [%[other]]\n\t"
+        "ldr %[c], [%[from], #4]\n\t"
+        "ldr %[d], [%[other], #4]\n\t"
+        "sxtb16 %[e], %[a]\n\t"
+        "sxtb16 %[f], %[b]\n\t"
+        "str %[e], [%[to]]\n\t"
+        "sxtb16 %[a], %[a], ror #8\n\t"
+        "str %[f], [%[to], #4]\n\t"
+        "sxtb16 %[b], %[b], ror #8\n\t"
+        "str %[a], [%[to], #8]\n\t"
+        "sxtb16 %[e], %[c]\n\t"
+        "str %[b], [%[to], #12]\n\t"
+        "sxtb16 %[f], %[d]\n\t"
+        "str %[e], [%[to], #16]\n\t"
+        "sxtb16 %[c], %[c], ror #8\n\t"
+        "str %[f], [%[to], #20]\n\t"
+        "sxtb16 %[d], %[d], ror #8\n\t"
+        "str %[c], [%[to], #24]\n\t"
+        "str %[d], [%[to], #28]\n\t"
+        : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [f] "=&r"(f)
+        : [from] "r"(from), [other] "r"(other), [to] "r"(to)
+        : "memory");
+#else
+    tc_spread_word(to, from, other);
+    tc_spread_word(to + 4, from + 4, other + 4);
+#endif
+}
+
+/* The pairs of two pixels at once. */
+TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
 {
     int32_t i;
-    for (i = 0; i < words; i++) {
-        uint32_t four = tc_load32(from), its = tc_load32(other);
-        to[0] = tc_sxtb16(four);
-        to[1] = tc_sxtb16(its);
-        to[2] = tc_sxtb16_ror8(four);
-        to[3] = tc_sxtb16_ror8(its);
+    for (i = 0; i < bytes / 8; i++) {
+        tc_spread_two_words(to, from, other);
+        from += 8;
+        other += 8;
+        to += 8;
+    }
+    if (bytes % 8 >= 4) {
+        tc_spread_word(to, from, other);
         from += 4;
         other += 4;
         to += 4;
     }
-    return to;
-}
-
-/* The same for two pixels at once; 16 bytes of each a turn, because its loads and stores go in groups. */
-TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
-{
-    const int8_t *end = from + bytes / 16 * 16;
-    while (from != end) {
-        to = tc_spread_words(to, from, other, 4);
-        from += 16;
-        other += 16;
-    }
-    to = tc_spread_words(to, from, other, bytes % 16 / 4);
-    from += bytes % 16 / 4 * 4;
-    other += bytes % 16 / 4 * 4;
     if (bytes % 4 >= 2) {
         to[0] = tc_pair(from[0], from[bytes % 4 - 1]);
         to[1] = tc_pair(other[0], other[bytes % 4 - 1]);
@@ -88,23 +119,24 @@ TC_INLINE uint32_t *tc_spread_value(uint32_t *to, int32_t value, int32_t pairs, 
 }
 
 /* Four filters by `pixels` pixels, as the blocks in assembly compute them: sums[4 * j + f] is filter f at pixel j.
- * Stream: four start values, then two words a pair, each for two filters: the first one's weights are bytes 0 and 2.
- * The second one's are bytes 1 and 3; or, where `mixed`, each half of the word is 256 times the second one's weight plus
- * the first one's, and so are the start values and the sums modulo 2^32. */
+ * Stream: four start values, then for each pair of inputs four words, a pair of weights each; or, where filters are
+ * `mixed`, two words, each for two filters: its halves are 256 times the second one's weight plus the first one's, and so
+ * is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and 2. */
 TC_INLINE void tc_dot_four(int32_t *sums, const uint32_t *x, const int32_t *stream, int32_t pairs, int32_t pixels,
                            int32_t step, int mixed)
 {
     int32_t f, j, q;
-    for (f = 0; f < 4; f += 2) {
-        for (j = 0; j < pixels; j++) {
-            int32_t first = stream[f], second = stream[f + 1];
+    for (j = 0; j < pixels; j++) {
+        for (f = 0; f < 4; f++) {
+            int32_t sum = stream[f];
             for (q = 0; q < pairs; q++) {
-                uint32_t w = (uint32_t)stream[4 + 2 * q + f / 2];
-                first = tc_smlad(x[step * q + j], tc_sxtb16(w), first);
-                second = tc_smlad(x[step * q + j], mixed ? w : tc_sxtb16_ror8(w), second);
+                uint32_t w = (uint32_t)stream[4 + (mixed ? 2 * q + f / 2 : 4 * q + f)];
+                sum = tc_smlad(x[step * q + j], mixed && f % 2 == 0 ? tc_sxtb16(w) : w, sum);
             }
-            sums[4 * j + f] = first;
-            sums[4 * j + f + 1] = mixed ? (int32_t)((uint32_t)second - (uint32_t)first) >> 8 : second;
+            sums[4 * j + f] = sum;
+        }
+        for (f = 0; mixed && f < 4; f += 2) {
+            sums[4 * j + f + 1] = (int32_t)((uint32_t)sums[4 * j + f + 1] - (uint32_t)sums[4 * j + f]) >> 8;
         }
     }
 }

@@ -101,6 +101,19 @@ TC_INLINE void tc_winograd_inner(uint32_t *to, int32_t step, const int8_t *a, co
     tc_winograd_row(to + 1 + 4 * step, step, c2.difference, c3.difference, c4.difference, c5.difference);
 }
 
+/* Two tiles of one row, for one pair of channels. */
+TC_INLINE void tc_winograd_line(uint32_t *to, int32_t step, const int8_t *d, int32_t pixel, int32_t channels, int odd)
+{
+    const uint32_t c0 = tc_winograd_half(tc_winograd_load(d, channels), odd);
+    const uint32_t c1 = tc_winograd_half(tc_winograd_load(d + pixel, channels), odd);
+    const uint32_t c2 = tc_winograd_half(tc_winograd_load(d + 2 * pixel, channels), odd);
+    const uint32_t c3 = tc_winograd_half(tc_winograd_load(d + 3 * pixel, channels), odd);
+    const uint32_t c4 = tc_winograd_half(tc_winograd_load(d + 4 * pixel, channels), odd);
+    const uint32_t c5 = tc_winograd_half(tc_winograd_load(d + 5 * pixel, channels), odd);
+    tc_winograd_row(to, step, c0, c1, c2, c3);
+    tc_winograd_row(to + 1, step, c2, c3, c4, c5);
+}
+
 /* All positions of two tiles, for the channels of one word, from four rows of pixels. */
 TC_INLINE void tc_winograd_tiles(uint32_t *to, int32_t step, const int8_t *d0, const int8_t *d1, const int8_t *d2,
                                  const int8_t *d3, int32_t pixel, int32_t channels)
@@ -129,35 +142,36 @@ TC_INLINE void tc_winograd_outputs(const uint32_t *m, int32_t step, uint32_t y[4
     y[3] = lower[1] - lower[2] - lower[3];
 }
 
-/* 4 rows of 6 pixels, ``bytes`` each, from (``y``, ``x``) on, to ``patch``; pixels outside the input are ``zero``.
- * From row ``turn`` on, the rows of the input lie ``ring`` elements lower than ``pitch`` says. */
-TC_INLINE void tc_winograd_gather(int8_t *patch, const int8_t *in, int32_t y, int32_t x, int32_t height, int32_t width,
-                                  int32_t pitch, int32_t turn, int32_t ring, int32_t bytes, int zero)
+/* Four sums, ``step`` words apart, to two outputs, times 2. */
+TC_INLINE void tc_winograd_line_outputs(const uint32_t *m, int32_t step, uint32_t y[2])
 {
-    const int32_t first = x >= 0 ? 0 : x < -6 ? 6 : -x;
+    y[0] = m[0] + m[step] + m[2 * step];
+    y[1] = m[step] - m[2 * step] - m[3 * step];
+}
+
+/* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on, to ``to``; pixels outside of it are ``zero``, and
+ * so are all where there is no row. */
+TC_LAYER const int8_t *tc_winograd_gather(int8_t *to, const int8_t *row, int32_t x, int32_t width, int32_t bytes, int zero)
+{
+    const int32_t first = row == NULL || x < -6 ? 6 : x < 0 ? -x : 0;
     const int32_t end = width - x >= 6 ? 6 : width - x > first ? width - x : first;
-    int32_t row;
-    for (row = y; row < y + 4; row++, patch += 6 * bytes) {
-        if (row < 0 || row >= height || first == end) {
-            tc_fill(patch, zero, (size_t)(6 * bytes));
-            continue;
-        }
-        if (first > 0) {
-            tc_fill(patch, zero, (size_t)(first * bytes));
-        }
-        tc_copy(patch + first * bytes, in + row * pitch - (row >= turn ? ring : 0) + (x + first) * bytes,
-                (size_t)((end - first) * bytes));
-        if (end < 6) {
-            tc_fill(patch + end * bytes, zero, (size_t)((6 - end) * bytes));
-        }
+    if (first > 0) {
+        tc_fill(to, zero, (size_t)(first * bytes));
     }
+    if (end > first) {
+        tc_copy(to + first * bytes, row + (x + first) * bytes, (size_t)((end - first) * bytes));
+    }
+    if (end < 6) {
+        tc_fill(to + end * bytes, zero, (size_t)((6 - end) * bytes));
+    }
+    return to;
 }
 
 /* Products of all channels for 4 filters by 2 tiles, at each position into the words behind its tiles. */
-TC_INLINE void tc_winograd_products(uint32_t *x, const uint32_t *w, int32_t pairs)
+TC_INLINE void tc_winograd_products(uint32_t *x, const uint32_t *w, int32_t pairs, int32_t positions)
 {
     int32_t position, k, i;
-    for (position = 0; position < 16; position++) {
+    for (position = 0; position < positions; position++) {
         int32_t sums[TC_WINOGRAD_SUMS] = { 0 };
         for (k = 0; k < pairs; k++, x += 2, w += 4) {
             for (i = 0; i < TC_WINOGRAD_SUMS; i++) {

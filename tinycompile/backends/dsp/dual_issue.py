@@ -14,7 +14,8 @@ from functools import cached_property
 
 _REGISTER = re.compile(r"\b(?:r\d+|lr|sp)\b")
 _PLAIN = re.compile(
-    r"(smla|smul|smmla|smmul|ldr |str |strb |ssat|usat|add |sub |mov |cmp |mvn |pkh|sxtb16|sadd16|ssub16)\S*"
+    r"(ldr|ldrb|str|strb|uxtb|ubfx|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16|sadd16|ssub16) "
+    r"|smla|smul|smmla|smmul"
 )
 EARLIER = 0.25
 """How much longer the chain behind an instruction must be for it to overtake the one before, in cycles: else sums that
@@ -42,6 +43,8 @@ class _Instruction:
             found = {self.lines[0].split("sp")[1]} if "sp" in self.lines[0] and self.name != "cmp" else set()
         else:
             found = {self._operands[0]}
+        if "], #" in self.lines[0] or self.lines[0].endswith("]!"):
+            found.add(self._operands[-1])
         flags = {"flags"} if self.name == "cmp" or len(self.lines) > 1 else set()
         return frozenset(found | flags | ({self._operands[0]} if len(self.lines) > 1 else set()))
 
@@ -67,7 +70,10 @@ class _Instruction:
             uses["multiply"] = 1
         if self.name.startswith(("ldr", "str")):
             uses["memory"] = 1 if self.name.startswith("ldr") else 2
-        if self.name.startswith(("ssat", "usat", "pkh", "sxtb16")):
+        if (
+            self.name.startswith(("ssat", "usat", "pkh", "sxtb16", "uxtb", "ubfx", "lsr", "asr"))
+            or "asr" in self.lines[0]
+        ):
             uses["shift"] = 1
         return uses
 

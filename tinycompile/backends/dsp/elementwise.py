@@ -2,6 +2,199 @@
 
 from __future__ import annotations
 
-from tinycompile.backends.kernel import Kernel
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from math import prod
+from typing import Any
 
-ROWS: tuple[Kernel, ...] = ()
+import numpy as np
+
+from tinycompile.backends.dsp.elementwise_block import ProductBlock, SumBlock, table_loop
+from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
+from tinycompile.backends.portable.elementwise import by_rows, image
+from tinycompile.backends.portable.pooling import average_numbers, average_tables
+from tinycompile.ir import IO, Op
+from tinycompile.ops.add import Add
+from tinycompile.ops.average_pool_2d import AveragePool2D
+from tinycompile.ops.max_pool_2d import MaxPool2D
+from tinycompile.ops.mul import Mul
+from tinycompile.ops.sub import Sub
+from tinycompile.ops.unary import Unary
+
+DSP = frozenset({"dsp"})
+TURN = 8
+"""Values of one turn of the loop."""
+MOST_ADDENDS = 256
+"""int8 values whose sum fits int16."""
+
+
+def _are_alike(op: Op, io: IO) -> bool:
+    """Two activations, each as large as the output."""
+    if len(io.activations) != 2 or not by_rows(op, io):
+        return False
+    found = image(io)
+    return found is not None and all(shape == found[0] for shape in found[1])
+
+
+def _fits_sum(op: Add | Sub, io: IO) -> bool:
+    return io.rounding == "native" and _are_alike(op, io)
+
+
+def _sum_numbers(op: Add | Sub, io: IO, dual: bool = False) -> Mapping[str, Any]:
+    total = op.parameters(io)["sum"]
+    first, second = total.multipliers
+    return {
+        "multipliers": _pair(first, second),
+        "block": SumBlock(total.low, total.high, dual, total.shift),
+    }
+
+
+def _pair(low: int, high: int) -> int:
+    """Two int16 as one int32."""
+    word = (low & 0xFFFF) | (high & 0xFFFF) << 16
+    return word - (1 << 32) if word >> 31 else word
+
+
+def _whole(op: Mul, io: IO) -> int | None:
+    """The operand that is as large as the output where the other is too, or has one value a channel; None: neither."""
+    found = image(io)
+    if len(io.activations) != 2 or found is None:
+        return None
+    shape, shapes = found
+    for whole, other in ((0, 1), (1, 0)):
+        if shapes[whole] == shape and shapes[other] in (shape, (1, 1, 1, shape[3])):
+            return whole
+    return None
+
+
+def _fits_product(op: Mul, io: IO) -> bool:
+    rq = op.requantizer(io)
+    return rq.scheme == "native" and rq.shift[0] == 0 and io.out.channels >= TURN and _whole(op, io) is not None
+
+
+def _product_numbers(op: Mul, io: IO, dual: bool = False) -> Mapping[str, Any]:
+    whole, rq = _whole(op, io), op.requantizer(io)
+    assert whole is not None, "it fits"
+    zero_points = io.inputs[whole].zero_point, io.inputs[1 - whole].zero_point
+    return {
+        "whole": whole,
+        "other": 1 - whole,
+        "each_pixel": io.inputs[1 - whole].size != io.out.size,
+        "zero_points": _pair(*zero_points),
+        "block": ProductBlock(rq.low, rq.high, dual, any(zero_points), rq.zero_point),
+    }
+
+
+def _product_work(op: Mul, io: IO) -> Mapping[str, float]:
+    """Turns of the loop, values that are left in each row or pixel, rows or pixels."""
+    if all(t.size == io.out.size for t in io.inputs):
+        return _row_work(op, io)
+    pixels, channels = io.out.size // io.out.channels, io.out.channels
+    return {"turns": pixels * (channels // TURN), "left": pixels * (channels % TURN), "rows": pixels, "call": 1}
+
+
+def _row_work(op: Op, io: IO) -> Mapping[str, float]:
+    """Turns of the loop, values that are left in each row, rows."""
+    height, width = io.out.hw if len(io.out.shape) == 4 and io.out.shape[0] == 1 else (1, io.out.size)
+    size = width * io.out.channels if len(io.out.shape) == 4 and io.out.shape[0] == 1 else io.out.size
+    return {"turns": height * (size // TURN), "left": height * (size % TURN), "rows": height, "call": 1}
+
+
+def _pool_work(op: AveragePool2D | MaxPool2D, io: IO) -> Mapping[str, float]:
+    """Words and single values that are taken in, outputs, pixels of the output."""
+    channels, pixels, taps = io.x.channels, prod(io.out.hw), prod(op.kernel)
+    return {
+        "words": pixels * taps * (channels // 4),
+        "left": pixels * taps * (channels % 4),
+        "windows": pixels * (channels // 4) * op.kernel[0],
+        "outputs": pixels * channels,
+        "pixels": pixels,
+        "call": 1,
+    }
+
+
+def _sum(op: type[Add | Sub]) -> Kernel:
+    return Kernel(
+        "sum_rows", op, "dsp/sum_rows.c.j2",
+        isa=DSP,
+        arguments=(*WHOLE_ROWS, "in1_pitch"),
+        sources=("include/tc_simd.h",),
+        fits=_fits_sum,
+        numbers=_sum_numbers,
+        work=_row_work,
+        cycles={"turns": 45, "left": 14, "rows": 25, "call": 40},
+    )  # fmt: skip
+
+
+PRODUCT = Kernel(
+    "product_rows", Mul, "dsp/product_rows.c.j2",
+    isa=DSP,
+    arguments=(*WHOLE_ROWS, "in1_pitch"),
+    sources=("include/tc_simd.h",),
+    fits=_fits_product,
+    numbers=_product_numbers,
+    work=_product_work,
+    cycles={"turns": 63, "left": 14, "rows": 25, "call": 40},
+)  # fmt: skip
+
+
+def _table_numbers(op: Unary, io: IO, dual: bool = False) -> Mapping[str, Any]:
+    return {"assembly": table_loop(dual)}
+
+
+TABLE = Kernel(
+    "table_rows", Unary, "dsp/table_rows.c.j2",
+    isa=DSP,
+    arguments=WHOLE_ROWS,
+    pack=lambda op, io: {"table": np.roll(op.table(io), 128)},
+    flash=lambda op, io: 256,
+    numbers=_table_numbers,
+    work=_row_work,
+    cycles={"turns": 32, "left": 7, "rows": 20, "call": 30},
+)  # fmt: skip
+
+
+def _for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
+    """The same in an order for two instructions a cycle."""
+    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
+    isa = row.isa | {"cortex-m7"}
+    return replace(row, name=f"{row.name}_m7", isa=isa, numbers=partial(numbers, dual=True), cycles=cycles)
+
+
+AVERAGE = Kernel(
+    "average_pool", AveragePool2D, "dsp/average_pool_2d.c.j2",
+    isa=DSP,
+    arguments=RINGED,
+    sources=("include/tc_simd.h", "kernels/dsp/tc_lanes.h"),
+    fits=lambda op, io: io.x.channels >= 4 and op.kernel[1] <= MOST_ADDENDS,
+    pack=average_tables,
+    numbers=lambda op, io: {**average_numbers(op, io), "most": MOST_ADDENDS},
+    work=_pool_work,
+    cycles={"words": 5, "left": 4, "windows": 12, "outputs": 10, "pixels": 20, "call": 60},
+)  # fmt: skip
+
+ROWS: tuple[Kernel, ...] = (
+    *(_for_m7(_sum(op), _sum_numbers) for op in (Add, Sub)),
+    *(_sum(op) for op in (Add, Sub)),
+    _for_m7(PRODUCT, _product_numbers),
+    PRODUCT,
+    _for_m7(TABLE, _table_numbers),
+    TABLE,
+    AVERAGE,
+    replace(
+        AVERAGE, name="average_pool_sums", template="dsp/average_pool_sums.c.j2",
+        arguments=("in0_h", "in0_w", "in0_pitch", "in0_first", "in0_last"),
+        fits=lambda op, io: io.x.channels >= 4 and io.x.hw[1] <= MOST_ADDENDS and op.fold(io) is not None,
+        scratch=lambda op, io: 4 * io.x.channels,
+    ),
+    Kernel(
+        "max_pool", MaxPool2D, "dsp/max_pool_2d.c.j2",
+        isa=DSP,
+        arguments=RINGED,
+        sources=("include/tc_simd.h", "kernels/dsp/tc_lanes.h"),
+        fits=lambda op, io: io.x.channels >= 4,
+        work=_pool_work,
+        cycles={"words": 5, "left": 4, "windows": 12, "outputs": 1, "pixels": 20, "call": 60},
+    ),
+)  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any
@@ -17,25 +17,33 @@ from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
 
 Linear = Conv2D | Dense
+Cycles = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """What the code of a block is scheduled for.
+class Form:
+    """What a kernel's code is scheduled for, and which inputs it takes as one.
 
-    ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
-    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart.
+    ``dual``: a multiplication and another instruction issue in one cycle. Up to ``short`` pairs of inputs weights are
+    kept as int16: taking the sums of mixed filters apart would cost more than mixing gains. ``one``: the inputs of an
+    output pixel lie end to end, and pixels are computed one by one.
     """
 
     dual: bool
     short: int
+    one: bool = False
 
 
-SINGLE = Pipeline(dual=False, short=2)
-DUAL = Pipeline(dual=True, short=1)
+SINGLE = Form(dual=False, short=7)
+IN_ORDER = Form(dual=False, short=16)
+DUAL = Form(dual=True, short=16)
+NEVER = 0
+"""``short`` for blocks of one pixel, which gain more from mixed filters."""
 
-MOST = 20
+MOST = 26
 """Pairs of inputs that the code of a block is unrolled for."""
+MOST_ONE = 40
+"""The same for the shorter code of blocks of one pixel."""
 TAIL = 4
 """The same for the block of a last pixel by itself."""
 FILTERS = 4
@@ -60,39 +68,43 @@ def _order(run: int, runs: int) -> Array:
     return np.array([*order, *zip(odd[::2], odd[1::2], strict=True)])
 
 
-def _runs(op: Linear, io: IO) -> tuple[int, int]:
+def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
     """Contiguous inputs of a pixel, and how many such runs there are: one per kernel row."""
     if isinstance(op, Dense):
         return io.x.channels, 1
+    if form.one:
+        return io.x.size, 1
     return op.kernel[1] * io.x.channels, op.kernel[0]
 
 
-def _pairs(op: Linear, io: IO) -> int:
-    run, runs = _runs(op, io)
+def _pairs(form: Form, op: Linear, io: IO) -> int:
+    run, runs = _runs(form, op, io)
     return runs * (run // 2) + (runs * (run % 2) + 1) // 2
 
 
-def _matrix(op: Linear, io: IO) -> Array:
+def _matrix(form: Form, op: Linear, io: IO) -> Array:
     """int64[O, pairs, 2]: the weights in the order of ``_order``, zeros where there is none."""
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)
-    return padded[:, _order(*_runs(op, io))]
+    return padded[:, _order(*_runs(form, op, io))]
 
 
-def _is_mixed(pipeline: Pipeline, op: Linear, io: IO) -> bool:
+def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
     """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
 
     Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
     the difference of the two sums tells them exactly.
     """
-    if _pairs(op, io) <= pipeline.short:
+    if _pairs(form, op, io) <= form.short:
         return False
     weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
     pairs = io.out.channels // 2
     first, second = weights[0 : 2 * pairs : 2], weights[1 : 2 * pairs : 2]
     bias = op.parameters(io)["bias"].astype(np.int64)[1 : 2 * pairs : 2]
-    most = np.abs(bias) + 128 * np.abs(second).sum(axis=1)
-    return bool((256 * second + first >= -(1 << 15)).all() and (most < 1 << 23).all())
+    most = bias + np.maximum(127 * second, -128 * second).sum(axis=1)
+    least = bias + np.minimum(127 * second, -128 * second).sum(axis=1)
+    sums_fit = (most < 1 << 23).all() and (least >= -(1 << 23)).all()
+    return bool((256 * second + first >= -(1 << 15)).all() and sums_fit)
 
 
 def _is_fused(op: Linear, io: IO) -> bool:
@@ -112,23 +124,22 @@ def _words(low: Array, high: Array) -> Array:
     return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
 
 
-def _stream(pipeline: Pipeline, op: Linear, io: IO) -> Array:
-    """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
+def _stream(form: Form, op: Linear, io: IO) -> Array:
+    """int32: for each four filters four start values, words of weights a pair of inputs, four multipliers.
 
-    A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
-    missing of the last four filters is 0.
+    A word has the weights of a filter as int16 for each pair of inputs; or two filters are mixed, 256 times the
+    second one plus the first one. What is missing of the last four filters is 0.
     """
-    p, mixed = op.parameters(io), _is_mixed(pipeline, op, io)
+    p, mixed = op.parameters(io), _is_mixed(form, op, io)
     fours = ceil(io.out.channels / FILTERS)
-    matrix = _in_fours(_matrix(op, io)).reshape(fours, 2, 2, -1, 2)
-    bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
+    weights = _in_fours(_matrix(form, op, io)).reshape(fours, FILTERS, -1, 2).transpose(0, 2, 1, 3)
+    start = _in_fours(p["bias"].astype(np.int64)).reshape(fours, FILTERS).copy()
     multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
-    first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
-    halves = second * 256 + (first if mixed else first % 256)
-    words = _words(halves[..., 0], halves[..., 1])
-    start = np.stack([bias[..., 0], bias[..., 1] * 256 + bias[..., 0] if mixed else bias[..., 1]], axis=-1)
-    parts = [_wrapped(start, 32).reshape(fours, -1), words.reshape(fours, -1), multiplier.reshape(fours, -1)]
-    return np.concatenate(parts, axis=1).astype(np.int32)
+    if mixed:
+        weights = weights[:, :, 0::2] + 256 * weights[:, :, 1::2]
+        start[:, 1::2] = start[:, 0::2] + 256 * start[:, 1::2]
+    words = _words(weights[..., 0], weights[..., 1]).reshape(fours, -1)
+    return np.concatenate([_wrapped(start, 32), words, multiplier.reshape(fours, -1)], axis=1).astype(np.int32)
 
 
 def _in_fours(values: Array) -> Array:
@@ -136,16 +147,22 @@ def _in_fours(values: Array) -> Array:
     return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
 
 
-def _pack(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Array]:
-    """The stream; multipliers and shifts by themselves where C requantises."""
+def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
+    """The stream; multipliers and shifts by themselves where C requantises; kernel rows of padding, two pixels wide."""
     alone = not _is_fused(op, io) or io.out.channels % FILTERS
     arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
-    return {"stream": _stream(pipeline, op, io), **arrays}
+    if isinstance(op, Conv2D) and op.pad:
+        arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
+    return {"stream": _stream(form, op, io), **arrays}
 
 
-def _flash(op: Linear, io: IO) -> int:
-    """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
-    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(op, io) + 8)
+def _block_words(form: Form, op: Linear, io: IO) -> int:
+    return (2 if _is_mixed(form, op, io) else 4) * _pairs(form, op, io) + 8
+
+
+def _flash(form: Form, op: Linear, io: IO) -> int:
+    """Bytes of the stream."""
+    return ceil(io.out.channels / FILTERS) * 4 * _block_words(form, op, io)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -158,42 +175,56 @@ def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-_DONE: Mapping[str, float] = {
-    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
-    "clip second": 4, "store second": 5,
-}  # fmt: skip
-"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
-_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
+Step = tuple[str, int, int]
+"""What is done, for which of four filters, at which pixel."""
+_STEPS = {"p": "part", "s": "shift", "m": "scale", "c": "clip", "w": "store", "n": "next", "e": "end"}
+"""Part mixed sums and shift them into place; scale, clip, store. Next: the multipliers of two more filters; end: that
+of the stream."""
+_DUAL_MIXED = (
+    "p11 m01 p10 m00 s11 p31 m11 s10 m10 p30 n00 c01 c00 w01 s31 c11 m21 w00 m20 w11 s30 c10 m31 w10 m30 c21 e00 "
+    "c20 w21 c31 w20 c30 w31 w30"
+)
+_DUAL_WIDE = "m01 m11 m00 c01 m10 c11 n00 c00 w01 c10 m21 w11 m31 w00 m20 w10 m30 c21 e00 c31 w21 c20 w31 c30 w20 w30"
 
 
-def _output_order(pipeline: Pipeline, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
-    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
-    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
-    places = range(pixels - 1, -1, -1)
-    if not pipeline.dual:
-        return [(step, j) for j in places for step in steps]
-    gap = len(steps) / 2
-    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
-    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
+def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[Step]:
+    """The steps that turn sums into outputs; the last filter's at the first pixel is the last one.
+
+    On a dual pipeline two of them issue in a cycle, and a product is there two cycles later.
+    """
+    if form.dual:
+        steps = [(_STEPS[s[0]], int(s[1]), int(s[2])) for s in (_DUAL_MIXED if mixed else _DUAL_WIDE).split()]
+        return [s for s in steps if s[2] < pixels]
+    order: list[Step] = []
+    for half in (0, 2):
+        for pixel in range(pixels - 1, -1, -1):
+            if mixed:
+                order += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
+            order += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
+        if half == 0:
+            order += [("next", 0, 0), ("end", 0, 0)]
+    return order
 
 
-def _numbers(pipeline: Pipeline, op: Linear, io: IO) -> Mapping[str, Any]:
-    pairs, fused, mixed = _pairs(op, io), _is_fused(op, io), _is_mixed(pipeline, op, io)
+def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
+    pairs, fused, mixed = _pairs(form, op, io), _is_fused(op, io), _is_mixed(form, op, io)
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
+        "inputs": _runs(form, op, io)[0],
+        "one": isinstance(op, Conv2D) and form.one,
         "O": io.out.channels,
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
-        "words": 2 * pairs + 8,
-        "step": 1 if isinstance(op, Dense) else 2,
+        "words": _block_words(form, op, io),
+        "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
-        "dual": pipeline.dual,
-        "order": {pixels: _output_order(pipeline, pixels, mixed) for pixels in (2, 1)},
+        "dual": form.dual,
+        "order": {pixels: _output_order(form, pixels, mixed) for pixels in (2, 1)},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST if isinstance(op, Dense) else TAIL)},
+        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST_ONE if form.one else TAIL)},
     }
 
 
@@ -202,63 +233,89 @@ def _is_torn(op: Conv2D) -> bool:
     return bool(op.pad) or op.dilation[1] > 1
 
 
-def _fits(op: Linear, io: IO) -> bool:
-    return io.inputs[1].zero_point == 0 and _pairs(op, io) < LONGEST
+def _fits(form: Form, op: Linear, io: IO) -> bool:
+    return io.inputs[1].zero_point == 0 and _pairs(form, op, io) < LONGEST
 
 
-def _fits_pointwise(op: Conv2D, io: IO) -> bool:
-    return op.is_pointwise and _fits(op, io)
+def _fits_rows(form: Form, op: Dense, io: IO) -> bool:
+    return io.out.size > io.out.channels and _fits(form, op, io)
 
 
-def _fits_im2col(op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and not op.is_pointwise and _fits(op, io)
+def _fits_pointwise(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.is_pointwise and _fits(form, op, io)
 
 
-def _scratch(op: Linear, io: IO) -> int:
-    """The pairs of two pixels (one in dense layers), and a kernel row that may be torn."""
-    torn = _runs(op, io)[0] if isinstance(op, Conv2D) and _is_torn(op) else 0
-    return (4 if isinstance(op, Dense) else 8) * _pairs(op, io) + torn
+def _fits_im2col(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and not op.is_pointwise and _fits(form, op, io)
 
 
-def _work(op: Linear, io: IO) -> Mapping[str, float]:
+def _scratch(form: Form, op: Linear, io: IO) -> int:
+    """The pairs of two pixels (of one where they are computed one by one), and a kernel row that may be torn."""
+    torn = _runs(form, op, io)[0] if isinstance(op, Conv2D) and not form.one and _is_torn(op) else 0
+    return (4 if form.one else 8) * _pairs(form, op, io) + torn
+
+
+def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
     """Pairs of inputs met by filters at pixels; outputs; inputs gathered; the call."""
     outputs = io.out.size
     pixels = outputs // io.out.channels
-    pairs = _pairs(op, io)
+    pairs = _pairs(form, op, io)
     return {
         "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
-        "runs": pixels * _runs(op, io)[1], "call": 1,
+        "runs": pixels * _runs(form, op, io)[1], "call": 1,
     }  # fmt: skip
 
 
-def _rows(pipeline: Pipeline, suffix: str, isa: frozenset[str], weights: Mapping[str, float]) -> tuple[Kernel, ...]:
-    """The rows scheduled for a pipeline; ``weights``: cycles a pair and so on."""
-    shared: Mapping[str, Any] = {
-        "isa": isa,
-        "sources": ("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
-        "scratch": _scratch,
-        "pack": partial(_pack, pipeline),
-        "flash": _flash,
-        "numbers": partial(_numbers, pipeline),
-        "work": _work,
-    }
-    return (
-        Kernel(
-            f"dsp_pointwise{suffix}", Conv2D, "dsp/pointwise.c.j2",
-            arguments=WHOLE_ROWS, fits=_fits_pointwise, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
-        ),
-        Kernel(
-            f"dsp_im2col{suffix}", Conv2D, "dsp/im2col.c.j2",
-            arguments=RINGED, fits=_fits_im2col, cycles={**weights, "gathered": 2.0, "runs": 12}, **shared,
-        ),
-        Kernel(
-            f"dsp_dense{suffix}", Dense, "dsp/dense.c.j2",
-            arguments=WHOLE_ROWS, fits=_fits, cycles={**weights, "gathered": 1.6, "runs": 0}, **shared,
-        ),
+def _fits_one_pixel(form: Form, op: Conv2D, io: IO) -> bool:
+    return op.groups == 1 and op.is_whole(io) and _fits(form, op, io)
+
+
+def _row(
+    name: str, form: Form, op: type[Linear], template: str, fits: Callable[[Form, Any, IO], bool],
+    isa: frozenset[str], arguments: tuple[str, ...], cycles: Mapping[str, float],
+) -> Kernel:  # fmt: skip
+    return Kernel(
+        name, op, template,
+        isa=isa,
+        arguments=arguments,
+        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        fits=partial(fits, form),
+        scratch=partial(_scratch, form),
+        pack=partial(_pack, form),
+        flash=partial(_flash, form),
+        numbers=partial(_numbers, form),
+        work=partial(_work, form),
+        cycles=cycles,
     )  # fmt: skip
 
 
+def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
+    """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
+    one = replace(two, one=True, short=NEVER)
+    pointwise = {**two_cycles, "runs": 0}
+    return (
+        _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
+        _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
+        _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
+    )
+
+
 ROWS: tuple[Kernel, ...] = (
-    *_rows(DUAL, "_m7", frozenset({"dsp", "cortex-m7"}), {"pairs": 2.4, "outputs": 7, "call": 80}),
-    *_rows(SINGLE, "", frozenset({"dsp"}), {"pairs": 2.05, "outputs": 5.2, "call": 80}),
-)
+    *_rows(
+        DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
+        {"pairs": 2.4, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
+        {"pairs": 2.6, "outputs": 8, "gathered": 2.4, "runs": 0, "call": 80},
+    ),
+    *_rows(
+        IN_ORDER, "_m33", frozenset({"dsp", "cortex-m33"}),
+        {"pairs": 2.36, "outputs": 7.5, "gathered": 1.8, "runs": 12, "call": 80},
+        {"pairs": 2.9, "outputs": 8, "gathered": 2.0, "runs": 0, "call": 80},
+    ),
+    *_rows(
+        SINGLE, "", frozenset({"dsp"}),
+        {"pairs": 1.91, "outputs": 6.5, "gathered": 1.5, "runs": 12, "call": 80},
+        {"pairs": 2.38, "outputs": 7.5, "gathered": 1.8, "runs": 0, "call": 80},
+    ),
+)  # fmt: skip

@@ -16,3 +16,11 @@ def add(to: str, register: str, number: int) -> Iterator[str]:
         register = to
     if number >= 4096:
         yield f"add {to}, {register}, #{number // 4096 * 4096}"
+
+
+def clamp(register: str, low: int, high: int) -> Iterator[str]:
+    """A value in int8 to within ``low .. high``."""
+    if low > -128:
+        yield from (f"cmp {register}, #{low}", "it lt", f"movlt {register}, #{low}")
+    if high < 127:
+        yield from (f"cmp {register}, #{high}", "it gt", f"movgt {register}, #{high}")

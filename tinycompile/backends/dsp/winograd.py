@@ -1,14 +1,14 @@
-"""Rows for 3x3 convolutions with fewer products: exact integer Winograd.
+"""Rows for convolutions of three columns with fewer products: exact integer Winograd.
 
-F(2x2,3x3) makes 2x2 outputs of 4x4 inputs with 16 products for each pair of channels instead of 36. With the filter
-transform times 2 in each direction all of it are integers, and the sums are exactly 4 times those of the direct
-convolution: docs/numerics.md has the derivation.
+F(2x2,3x3) makes 2x2 outputs with 16 products for each pair of channels instead of 36, F(2,3) along a row 2 outputs
+with 4 instead of 6 for each row of the kernel. With the filter transform times 2 in each direction all of it are
+integers, and the sums are exactly 4 or 2 times those of the direct convolution: docs/numerics.md derives it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,14 @@ from tinycompile.ops.conv_2d import Conv2D
 FILTER = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.int32)
 """2 G: the filter transform without fractions (Lavin and Gray, arXiv:1509.09308, section 4.1)."""
 
-POSITIONS = 16
-"""Products of a tile for each pair of input and output channels."""
-
 CHUNK = 32
 """Most pairs of channels that the products take in without a loop: 1.4 KB of code."""
 
+SUMS = BLOCK * 2
+"""Words for the sums of four filters by two tiles at each position."""
+
 FURTHEST = 4095
 """The largest constant offset of a load or store."""
-
-MOST_CHANNELS = (2**31 - 1) // (4 * 9 * 128 * 128)
-"""Four times the largest sum of 3x3 products stays within int32."""
 
 
 def channel_pairs(channels: int) -> Array:
@@ -44,137 +41,188 @@ def channel_pairs(channels: int) -> Array:
     return np.array(order)
 
 
-def _pairs(channels: int) -> int:
-    return channels // 4 * 2 + (0, 1, 1, 2)[channels % 4]
+def transformed(weights: Array, square: bool) -> Array:
+    """(O, 3, 3, I) to int16 (O, 4, 4, I): 2 G g (2 G)^T; or only along rows, (O, rows, 3, I) to (O, rows, 4, I)."""
+    along = np.einsum("bx,oyxi->oybi", FILTER, weights.astype(np.int32))
+    return np.asarray(np.einsum("ay,oybi->oabi", FILTER, along) if square else along).astype(np.int16)
 
 
-def _chunks(channels: int) -> tuple[int, int]:
-    """Number and size of the equal chunks of pairs; the last ones are filled up with zeros."""
-    count = -(-_pairs(channels) // CHUNK)
-    return count, -(-_pairs(channels) // count)
+@dataclass(frozen=True)
+class Form:
+    """The kernels of F(2x2,3x3) (``square``) or F(2,3), for two tiles side by side."""
+
+    square: bool
+    dual: bool = False
+    """For the Cortex-M7, which loads while it multiplies."""
+
+    def fits(self, op: Conv2D, io: IO) -> bool:
+        """Steps of one column; the sums times ``scale`` stay within int32, and loops within 16 bits."""
+        columns = (op.kernel[1], op.stride[1], op.dilation[1], op.groups) == (3, 1, 1, 1)
+        rows = not self.square or (op.kernel[0], op.stride[0], op.dilation[0]) == (3, 1, 1)
+        if not columns or not rows or io.inputs[1].zero_point:
+            return False
+        taps = 3 * op.kernel[0] * io.x.channels
+        return taps * 128 * 128 * self.scale < 2**31 and self.tiles_bytes(op, io) < 2**16
+
+    @property
+    def scale(self) -> int:
+        """How many times the direct sums the outputs are."""
+        return 4 if self.square else 2
+
+    @property
+    def tall(self) -> int:
+        """Rows that a tile makes."""
+        return 2 if self.square else 1
+
+    @property
+    def positions(self) -> int:
+        """Elements of a transformed tile."""
+        return 16 if self.square else 4
+
+    def pairs(self, op: Conv2D, io: IO) -> int:
+        """Pairs of channels that are summed up at each position, those of all rows where these are not transformed."""
+        return len(channel_pairs(io.x.channels)) * (1 if self.square else op.kernel[0])
+
+    def chunks(self, op: Conv2D, io: IO) -> tuple[int, int]:
+        """Number and size of the equal chunks of pairs; the last ones are filled up with zeros."""
+        count = -(-self.pairs(op, io) // CHUNK)
+        return count, -(-self.pairs(op, io) // count)
+
+    def step(self, op: Conv2D, io: IO) -> int:
+        """Words from one position of the two tiles to the next: theirs, and the sums."""
+        count, chunk = self.chunks(op, io)
+        return 2 * count * chunk + SUMS
+
+    def tiles_bytes(self, op: Conv2D, io: IO) -> int:
+        """Two transformed tiles and the sums of 4 filters."""
+        return 4 * self.positions * self.step(op, io)
+
+    def scratch(self, op: Conv2D, io: IO) -> int:
+        """The tiles, and the pixels of either their inputs (a row at a time where rows are not transformed) or their
+        outputs."""
+        rows_in, rows_out = (4, 2) if self.square else (1, 1)
+        return self.tiles_bytes(op, io) + max(6 * rows_in * io.x.channels, 4 * rows_out * io.out.channels)
+
+    def is_fast(self, op: Conv2D, io: IO) -> bool:
+        """SMMLAR alone requantises, and constant offsets reach all sums and outputs."""
+        rq = op.parameters(io)["requantizer"]
+        plain = rq.scheme == "native" and not np.any(rq.shift)
+        half = self.positions // 2 - 1
+        return plain and 4 * (half * self.step(op, io) + 1) <= FURTHEST and 3 * io.out.channels <= FURTHEST
+
+    def words(self, op: Conv2D, io: IO) -> Array:
+        """uint32: for each 4 filters and position all pairs of channels, the 4 filters of a pair side by side; and a
+        word that is read ahead."""
+        u = transformed(io.inputs[1].values, self.square)
+        filters, channels = u.shape[0], u.shape[3]
+        by_position = u.reshape(filters, 16, 1, channels) if self.square else u.transpose(0, 2, 1, 3)
+        padded = np.pad(by_position, ((0, -filters % BLOCK), (0, 0), (0, 0), (0, 1)))  # channel -1: zeros
+        paired = padded[..., channel_pairs(channels)].reshape(len(padded) // BLOCK, BLOCK, self.positions, -1, 2)
+        count, chunk = self.chunks(op, io)
+        filled = np.pad(paired, ((0, 0), (0, 0), (0, 0), (0, count * chunk - paired.shape[3]), (0, 0)))
+        words = np.ascontiguousarray(filled.transpose(0, 2, 3, 1, 4)).view(np.uint32).ravel()
+        return np.append(words, np.uint32(0))
+
+    def pack(self, op: Conv2D, io: IO) -> Mapping[str, Array]:
+        """``weights``; ``rescale`` with bias and multiplier of each filter, or ``bias`` and what requantises."""
+        p = op.parameters(io)
+        bias, rq = p["bias"], p["requantizer"]
+        if not self.is_fast(op, io):
+            return {"weights": self.words(op, io), "bias": bias, **requantizer_arrays(rq)}
+        rescale = np.stack([bias, np.broadcast_to(rq.multiplier, len(bias))], axis=1)
+        return {"weights": self.words(op, io), "rescale": rescale.astype(np.int32)}
+
+    def flash(self, op: Conv2D, io: IO) -> int:
+        """Bytes of ``pack``."""
+        count, chunk = self.chunks(op, io)
+        blocks = -(-io.out.channels // BLOCK)
+        weights = 4 * (blocks * self.positions * count * chunk * BLOCK + 1)
+        if self.is_fast(op, io):
+            return weights + 8 * io.out.channels
+        rest = requantizer_arrays(op.parameters(io)["requantizer"])
+        return weights + 4 * io.out.channels + sum(a.nbytes for a in rest.values())
+
+    def numbers(self, op: Conv2D, io: IO) -> Mapping[str, Any]:
+        """What the templates print."""
+        count, chunk = self.chunks(op, io)
+        groups, tail = divmod(io.x.channels, 4)
+        return {
+            "count": count, "chunk": chunk, "pairs": count * chunk, "groups": groups, "tail": tail,
+            "row": 2 * len(channel_pairs(io.x.channels)), "step": self.step(op, io), "patch": self.tiles_bytes(op, io),
+            "positions": self.positions, "fast": self.is_fast(op, io), "dual": self.dual,
+        }  # fmt: skip
+
+    def lag(self, op: Conv2D, io: IO, index: int) -> int | None:
+        """As of ``sliding_lag``: a pair of tiles is read whole before any of its outputs is written."""
+        if index != 0:
+            return None
+        (height, width), (_, columns) = io.out.hw, io.x.hw
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
+        rows, first = np.maximum(tops * op.stride[0] - op.pad.top, 0), np.maximum(lefts - op.pad.left, 0)
+        read = ((rows[:, None] * columns + np.minimum(first, columns)) * io.x.channels).ravel()
+        last = np.minimum(tops + self.tall, height)[:, None] - 1
+        written = ((last * width + np.minimum(lefts + 4, width)) * io.out.channels).ravel()
+        needed = np.minimum.accumulate(read[::-1])[::-1]
+        lag = max(0, int((written[:-1] - needed[1:]).max(initial=0)))
+        return lag if lag < io.out.size else None
+
+    def work(self, op: Conv2D, io: IO) -> Mapping[str, float]:
+        """Tiles come in pairs, which are computed whole where the output ends within them; ``edges`` are rows of six
+        pixels that do not all lie in the input."""
+        height, width = io.out.hw
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
+        tiles = 2 * len(tops) * len(lefts)
+        blocks = -(-io.out.channels // BLOCK)
+        count, chunk = self.chunks(op, io)
+        taps = np.arange(4) if self.square else np.arange(op.kernel[0]) * op.dilation[0]
+        rows = tops[:, None] * op.stride[0] - op.pad.top + taps
+        columns = lefts - op.pad.left
+        inside = np.sum((rows >= 0) & (rows < io.x.hw[0])) * np.sum((columns >= 0) & (columns + 6 <= io.x.hw[1]))
+        return {
+            "products": tiles * blocks * count * chunk,
+            "blocks": tiles * blocks,
+            "inputs": tiles * self.pairs(op, io),
+            "tiles": tiles,
+            "edges": int(rows.size * len(lefts) - inside),
+            "call": 1,
+        }
+
+    def kernel(self, name: str, template: str, cycles: Mapping[str, float]) -> Kernel:
+        """The row of the table."""
+        return Kernel(
+            name, Conv2D, template,
+            isa=frozenset({"dsp", "cortex-m7"} if self.dual else {"dsp"}),
+            arguments=RINGED,
+            sources=("include/tc_simd.h", "kernels/dsp/tc_winograd.h"),
+            fits=self.fits,
+            scratch=self.scratch,
+            pack=self.pack,
+            numbers=self.numbers,
+            lag=self.lag,
+            work=self.work,
+            flash=self.flash,
+            together=self.tall,
+            cycles=cycles,
+        )  # fmt: skip
 
 
-def transformed(weights: Array) -> Array:
-    """int16 (O, 4, 4, I): 2 G g (2 G)^T of each 3x3 filter; at most 9 * 128 in size."""
-    return np.einsum("ay,oyxi,bx->oabi", FILTER, weights.astype(np.int32), FILTER).astype(np.int16)
-
-
-def _words(weights: Array) -> Array:
-    """uint32: for each 4 filters and position all pairs of channels, the 4 filters of a pair side by side; and a word
-    that is read ahead."""
-    filters, channels = weights.shape[0], weights.shape[3]
-    count, chunk = _chunks(channels)
-    blocks = -(-filters // BLOCK)
-    flat = np.zeros((blocks * BLOCK, POSITIONS, channels + 1), np.int16)
-    flat[:filters, :, :channels] = transformed(weights).reshape(filters, POSITIONS, channels)
-    order = np.full((count * chunk, 2), -1)
-    order[: _pairs(channels)] = channel_pairs(channels)
-    paired = flat[:, :, order].reshape(blocks, BLOCK, POSITIONS, count * chunk, 2)
-    words = np.ascontiguousarray(paired.transpose(0, 2, 3, 1, 4)).view(np.uint32).ravel()
-    return np.append(words, np.uint32(0))
-
-
-def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
-    p = op.parameters(io)
-    weights, rq = _words(io.inputs[1].values), p["requantizer"]
-    if not _is_fast(op, io):
-        return {"weights": weights, "bias": p["bias"], **requantizer_arrays(rq)}
-    rescale = np.stack([p["bias"], np.broadcast_to(rq.multiplier, len(p["bias"]))], axis=1)
-    return {"weights": weights, "rescale": rescale.astype(np.int32)}
-
-
-def _is_fast(op: Conv2D, io: IO) -> bool:
-    """SMMLAR alone requantises, and constant offsets reach all sums and outputs."""
-    rq = op.parameters(io)["requantizer"]
-    plain = rq.scheme == "native" and not np.any(rq.shift)
-    return plain and 4 * (7 * _step(io) + 1) <= FURTHEST and 3 * io.out.channels <= FURTHEST
-
-
-def _step(io: IO) -> int:
-    """Words from one position of the two tiles to the next: theirs, and 4x2 sums."""
-    count, chunk = _chunks(io.x.channels)
-    return 2 * count * chunk + 8
-
-
-def _flash(op: Conv2D, io: IO) -> int:
-    count, chunk = _chunks(io.x.channels)
-    blocks = -(-io.out.channels // BLOCK)
-    weights = blocks * BLOCK * POSITIONS * count * chunk * 4 + 4
-    if _is_fast(op, io):
-        return weights + 8 * io.out.channels
-    rest = requantizer_arrays(op.parameters(io)["requantizer"])
-    return weights + 4 * io.out.channels + sum(a.nbytes for a in rest.values())
-
-
-def _fits(op: Conv2D, io: IO) -> bool:
-    plain = (op.kernel, op.stride, op.dilation, op.groups) == ((3, 3), (1, 1), (1, 1), 1)
-    return plain and io.inputs[1].zero_point == 0 and io.x.channels <= MOST_CHANNELS
-
-
-def _tiles_bytes(io: IO) -> int:
-    """Two transformed tiles and the sums of 4 filters."""
-    return POSITIONS * 4 * _step(io)
-
-
-def _scratch(op: Conv2D, io: IO) -> int:
-    """The tiles, and either 4x6 pixels of input or 2x4 of output."""
-    return _tiles_bytes(io) + max(24 * io.x.channels, 8 * io.out.channels)
-
-
-def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
-    channels = io.x.channels
-    count, chunk = _chunks(channels)
-    groups, tail = divmod(channels, 4)
-    loops = {"pairs": count * chunk, "count": count, "chunk": chunk}
-    return {**loops, "groups": groups, "tail": tail, "patch": _tiles_bytes(io), "fast": _is_fast(op, io), "dual": False}
-
-
-def _dual_numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
-    return {**_numbers(op, io), "dual": True}
-
-
-def _never(op: Conv2D, io: IO, index: int) -> None:
-    """Two rows are written at once: the output stays apart from the input."""
-    return None
-
-
-def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
-    """Tiles come in pairs, which are computed whole where the output ends within them."""
-    height, width = io.out.hw
-    tiles = 2 * -(-height // 2) * -(-width // 4)
-    blocks = -(-io.out.channels // BLOCK)
-    count, chunk = _chunks(io.x.channels)
-    return {
-        "products": tiles * blocks * count * chunk,
-        "blocks": tiles * blocks,
-        "inputs": tiles * _pairs(io.x.channels),
-        "tiles": tiles,
-        "call": 1,
-    }
-
-
-WINOGRAD = Kernel(
-    "winograd", Conv2D, "dsp/winograd.c.j2",
-    isa=frozenset({"dsp"}),
-    arguments=RINGED,
-    sources=("include/tc_simd.h", "kernels/dsp/tc_winograd.h"),
-    fits=_fits,
-    scratch=_scratch,
-    pack=_pack,
-    numbers=_numbers,
-    lag=_never,
-    work=_work,
-    flash=_flash,
-    cycles={"products": 128, "blocks": 410, "inputs": 90, "tiles": 100, "call": 60},
-)  # fmt: skip
+SQUARE, LINE = Form(True), Form(False)
 
 ROWS: tuple[Kernel, ...] = (
-    replace(
-        WINOGRAD,
-        name="winograd_dual",
-        isa=frozenset({"dsp", "cortex-m7"}),
-        numbers=_dual_numbers,
-        cycles={"products": 149, "blocks": 450, "inputs": 90, "tiles": 100, "call": 60},
+    replace(SQUARE, dual=True).kernel(
+        "winograd_m7", "dsp/winograd.c.j2",
+        {"products": 126, "blocks": 400, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
     ),
-    WINOGRAD,
-)
+    SQUARE.kernel(
+        "winograd", "dsp/winograd.c.j2",
+        {"products": 128, "blocks": 410, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
+    ),
+    replace(LINE, dual=True).kernel(
+        "winograd_line_m7", "dsp/winograd_line.c.j2",
+        {"products": 31, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
+    ),
+    LINE.kernel(
+        "winograd_line", "dsp/winograd_line.c.j2",
+        {"products": 32, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
+    ),
+)  # fmt: skip

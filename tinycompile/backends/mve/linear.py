@@ -8,12 +8,12 @@ bytes in the order in which blocks read them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
+from tinycompile.backends.mve.requantize import as_bytes, is_exact, left, parameters, vectors
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.conv_2d import Conv2D
@@ -33,19 +33,6 @@ def padded_inputs(inputs: int) -> int:
     return -(-inputs // LANES) * LANES
 
 
-def parameters(bias: Array, rq: Requantizer) -> list[Array]:
-    """int32[O] for each vector of parameters, in the order in which a block reads them."""
-    count = len(bias)
-    multiplier = np.broadcast_to(rq.multiplier, count)
-    if rq.scheme == "native":
-        return [bias, multiplier]
-    shift = np.broadcast_to(rq.shift, count)
-    if rq.scheme == "single":  # the high word of the product is 2**32 of its units, where a shift counts from 2**31
-        return [bias, multiplier, shift + 1]
-    left = [np.maximum(shift, 0)] if rq.shift.max() > 0 else []
-    return [bias, *left, multiplier, np.minimum(shift, 0)]
-
-
 def stream(weights: Array, bias: Array, rq: Requantizer, filters: int) -> Array:
     """int8: blocks of ``filters`` rows of ``weights`` (O, K), each followed by its parameters.
 
@@ -58,14 +45,13 @@ def stream(weights: Array, bias: Array, rq: Requantizer, filters: int) -> Array:
     table = np.zeros((blocks * filters, padded_inputs(inputs)), np.int8)
     table[:outputs, :head] = weights[:, :head]
     table[:outputs, width:] = weights[:, head:]
-    words = np.zeros((len(parameters(bias, rq)), blocks * filters), np.int32)
-    words[:, :outputs] = parameters(bias, rq)
+    words = np.pad(parameters(bias, rq), ((0, 0), (0, blocks * filters - outputs)))
     found = []
     for rows, columns in zip(table.reshape(blocks, filters, -1), np.split(words, blocks, axis=1), strict=True):
         steps = rows.reshape(filters, -1, LANES).transpose(1, 0, 2)
         groups = [columns] if filters == 4 else [columns[:, 0::2], columns[:, 1::2]]
         found.append(steps.ravel())
-        found += [np.ascontiguousarray(group).astype("<i4").view(np.int8).ravel() for group in groups]
+        found += [as_bytes(group) for group in groups]
     return np.concatenate(found)
 
 
@@ -83,23 +69,18 @@ def block_numbers(op: Linear, io: IO, pixels: int, inputs: int) -> dict[str, Any
     """What the templates must know of a block over ``inputs`` inputs with ``pixels`` pixels."""
     rq: Requantizer = op.parameters(io)["requantizer"]
     filters, steps = 8 // pixels, inputs // LANES
-    many = len(parameters(np.zeros(io.out.channels, np.int32), rq))
     turns, unrolled = _turns(inputs, UNROLLED[pixels])
-    left = int(rq.shift[0]) if rq.scheme == "native" else int(rq.shift.max() > 0)
     return {
-        "pixels": pixels, "filters": filters, "K": inputs, "O": io.out.channels, "left": left,
+        "pixels": pixels, "filters": filters, "K": inputs, "O": io.out.channels, "left": left(rq),
         "head": inputs % LANES, "steps": steps,
         "before": steps - turns * unrolled, "turns": turns, "unrolled": unrolled,
-        "block_bytes": filters * (padded_inputs(inputs) + 4 * many),
+        "block_bytes": filters * (padded_inputs(inputs) + 4 * vectors(rq)),
     }  # fmt: skip
 
 
-def _exact(op: Linear, io: IO) -> bool:
-    """Weights without a zero point, and a requantisation that MVE has: one rounding only of products that fall by two
-    bits beyond the high word, or more.
-    """
-    rq: Requantizer = op.parameters(io)["requantizer"]
-    return io.inputs[1].zero_point == 0 and (rq.scheme != "single" or int(rq.shift.max()) <= -2)
+def _fits(op: Linear, io: IO) -> bool:
+    """Weights without a zero point, and a requantisation that MVE has."""
+    return io.inputs[1].zero_point == 0 and is_exact(op.parameters(io)["requantizer"])
 
 
 def _inputs(op: Linear, io: IO) -> int:
@@ -142,16 +123,17 @@ def _flash(pixels: int) -> Any:
 
 
 def _work(pixels: int) -> Any:
-    """Steps of 16 inputs, blocks, groups of pixels, and bytes that are gathered."""
+    """Steps of 16 inputs, blocks, and groups of pixels; kernel rows that are gathered, in all and in 16 bytes."""
 
     def work(op: Linear, io: IO) -> Mapping[str, float]:
         inputs = _inputs(op, io)
         groups = -(-(io.out.size // io.out.channels) // pixels)
         blocks = groups * -(-io.out.channels // (8 // pixels))
-        rows = prod(op.kernel[:1]) * groups * pixels if isinstance(op, Conv2D) else 0
+        height, width = op.kernel if isinstance(op, Conv2D) else (0, 0)
+        rows = height * io.out.size // io.out.channels
         return {
             "steps": blocks * -(-inputs // LANES), "blocks": blocks, "groups": groups,
-            "rows": rows, "copies": rows * -(-inputs // (prod(op.kernel[:1]) * LANES)) if rows else 0, "call": 1,
+            "rows": rows, "copies": rows * -(-width * io.x.channels // LANES), "call": 1,
         }  # fmt: skip
 
     return work
@@ -190,31 +172,31 @@ def _many(op: Dense, io: IO) -> bool:
 
 
 MVE = frozenset({"mve"})
-DOT, BYTES = "kernels/mve/tc_dot.h", "kernels/mve/tc_bytes.h"
+OUTPUTS, DOT, BYTES = (f"kernels/mve/tc_mve_{name}.h" for name in ("outputs", "dot", "bytes"))
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
-        "mve_pointwise", Conv2D, "mve/pixels.c.j2", MVE, WHOLE_ROWS, (DOT,),
-        fits=lambda op, io: op.is_pointwise and _exact(op, io),
+        "mve_pointwise", Conv2D, "mve/pixels.c.j2", MVE, WHOLE_ROWS, (OUTPUTS, DOT),
+        fits=lambda op, io: op.is_pointwise and _fits(op, io),
         pack=_pack(2), numbers=_numbers(2), flash=_flash(2), lag=_pair_lag, work=_work(2),
         cycles={"steps": 23.5, "blocks": 36, "groups": 25, "call": 60},
     ),
     Kernel(
-        "mve_im2col", Conv2D, "mve/im2col.c.j2", MVE, RINGED, (DOT, BYTES),
-        fits=lambda op, io: op.groups == 1 and not op.is_pointwise and _exact(op, io),
+        "mve_im2col", Conv2D, "mve/im2col.c.j2", MVE, RINGED, (OUTPUTS, DOT, BYTES),
+        fits=lambda op, io: op.groups == 1 and not op.is_pointwise and _fits(op, io),
         scratch=lambda op, io: 2 * _inputs(op, io),
         pack=_pack(2), numbers=_numbers(2), flash=_flash(2), work=_work(2),
         cycles={"steps": 23.5, "blocks": 36, "groups": 60, "rows": 20, "copies": 5, "call": 60},
     ),
     Kernel(
-        "mve_dense", Dense, "mve/pixel.c.j2", MVE, WHOLE_ROWS, (DOT,),
-        fits=_exact,
+        "mve_dense", Dense, "mve/pixel.c.j2", MVE, WHOLE_ROWS, (OUTPUTS, DOT),
+        fits=_fits,
         pack=_pack(1), numbers=_numbers(1), flash=_flash(1), lag=_early_dense_lag, work=_work(1),
         cycles={"steps": 28.5, "blocks": 40, "groups": 20, "call": 60},
     ),
     Kernel(
-        "mve_dense_rows", Dense, "mve/pixels.c.j2", MVE, WHOLE_ROWS, (DOT,),
-        fits=lambda op, io: _many(op, io) and _exact(op, io),
+        "mve_dense_rows", Dense, "mve/pixels.c.j2", MVE, WHOLE_ROWS, (OUTPUTS, DOT),
+        fits=lambda op, io: _many(op, io) and _fits(op, io),
         pack=_pack(2), numbers=_numbers(2), flash=_flash(2), lag=_pair_dense_lag, work=_work(2),
         cycles={"steps": 23.5, "blocks": 36, "groups": 25, "call": 60},
     ),

@@ -19,7 +19,7 @@ def _requantizers(op: AveragePool2D, io: IO) -> dict[int, Requantizer]:
     return found
 
 
-def _average_tables(op: AveragePool2D, io: IO) -> Mapping[str, Array]:
+def average_tables(op: AveragePool2D, io: IO) -> Mapping[str, Array]:
     """A multiplier and a shift for every (rows, columns) that count, where more than one size occurs."""
     sizes = _requantizers(op, io)
     if len(sizes) == 1 or op.is_raw_mean(io):
@@ -32,7 +32,7 @@ def _average_tables(op: AveragePool2D, io: IO) -> Mapping[str, Array]:
     return {"multiplier": multiplier, "shift": shift} if shift.any() else {"multiplier": multiplier}
 
 
-def _average_numbers(op: AveragePool2D, io: IO) -> Mapping[str, Any]:
+def average_numbers(op: AveragePool2D, io: IO) -> Mapping[str, Any]:
     sizes = _requantizers(op, io)
     return {
         "requantizer": next(iter(sizes.values())),
@@ -46,8 +46,8 @@ ROWS: tuple[Kernel, ...] = (
     Kernel(
         "average_pool", AveragePool2D, "portable/average_pool_2d.c.j2",
         arguments=RINGED,
-        pack=_average_tables,
-        numbers=_average_numbers,
+        pack=average_tables,
+        numbers=average_numbers,
         cycles={"ops": 3.4, "stores": 8.4, "call": 60},
     ),
     Kernel(
@@ -55,7 +55,7 @@ ROWS: tuple[Kernel, ...] = (
         arguments=("in0_h", "in0_w", "in0_pitch", "in0_first", "in0_last"),
         fits=lambda op, io: op.fold(io) is not None,
         scratch=lambda op, io: 4 * io.x.channels,
-        numbers=_average_numbers,
+        numbers=average_numbers,
         cycles={"ops": 4, "stores": 18, "call": 60},
     ),
     Kernel(

@@ -1,0 +1,108 @@
+"""Assembly for ops of two inputs that treat every value alike: eight values a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.thumb import clamp
+
+
+@dataclass(frozen=True)
+class PairBlock:
+    """A loop over the values of two inputs: in r0 the outputs, in r1 and r2 the inputs, in r3 the number of turns.
+
+    Pairs of operands are in one register when an op's own instructions begin; r4 and r5 hold its constants.
+    """
+
+    low: int
+    high: int
+    dual: bool
+    """Whether in an order for two instructions a cycle."""
+
+    @cached_property
+    def assembly(self) -> tuple[str, ...]:
+        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+
+    def _assembly(self) -> Iterator[str]:
+        yield from (".balign 4", "1:")
+        yield from ("ldr r6, [r1], #4", "ldr r7, [r1], #4", "ldr r8, [r2], #4", "ldr r9, [r2], #4")
+        yield from self._word("r6", "r8", 0)
+        yield from self._word("r7", "r9", 4)
+        yield from ("subs r3, r3, #1", "add r0, r0, #8", "bne 1b")
+
+    def _word(self, a: str, b: str, offset: int) -> Iterator[str]:
+        """Four values from a word of each input."""
+        yield from (f"pkhbt r10, {a}, {b}, lsl #16", f"pkhtb {a}, {b}, {a}, asr #16")
+        yield from (f"sxtb16 {b}, r10", "sxtb16 r10, r10, ror #8", f"sxtb16 r11, {a}", f"sxtb16 {a}, {a}, ror #8")
+        values = (b, "r10", "r11", a)
+        for value in values:
+            yield from self.combine(value)
+        for i, value in enumerate(values):
+            yield from self.finish(value)
+            yield from clamp(value, self.low, self.high)
+            yield f"strb {value}, [r0, #{offset + i}]"
+
+    def combine(self, value: str) -> Iterator[str]:
+        """A pair of operands to their sum or product."""
+        raise NotImplementedError
+
+    def finish(self, value: str) -> Iterator[str]:
+        """That to int8."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class SumBlock(PairBlock):
+    """Both operands times their multipliers (r4), plus a constant (r5), shifted."""
+
+    shift: int
+
+    def combine(self, value: str) -> Iterator[str]:
+        yield f"smlad {value}, {value}, r4, r5"
+
+    def finish(self, value: str) -> Iterator[str]:
+        yield f"ssat {value}, #8, {value}" + (f", asr #{self.shift}" if self.shift else "")
+
+
+@dataclass(frozen=True)
+class ProductBlock(PairBlock):
+    """Both operands less their zero points (a pair in r5), multiplied; that times the multiplier (r4)."""
+
+    zero_points: bool
+    """Whether one of the operands has a zero point."""
+    zero_point: int
+    """Of the outputs."""
+
+    def _assembly(self) -> Iterator[str]:
+        yield f"mov r12, #{self.zero_point}"
+        yield from super()._assembly()
+
+    def combine(self, value: str) -> Iterator[str]:
+        if self.zero_points:
+            yield f"ssub16 {value}, {value}, r5"
+        yield f"smulbt {value}, {value}, {value}"
+
+    def finish(self, value: str) -> Iterator[str]:
+        yield f"smmlar {value}, {value}, r4, r12"
+        yield f"ssat {value}, #8, {value}"
+
+
+def table_loop(dual: bool) -> tuple[str, ...]:
+    """Look-ups of eight bytes a turn: in r0 the outputs, in r1 the inputs, in r2 the table, in r3 the turns."""
+    lines = [".balign 4", "1:", "ldr r4, [r1], #4", "ldr r5, [r1], #4"]
+    bytes_of = {"r4": ("r6", "r7", "r8", "r4"), "r5": ("r9", "r10", "r11", "r5")}
+    for word, (a, b, c, d) in bytes_of.items():
+        lines += [
+            f"uxtb {a}, {word}",
+            f"ubfx {b}, {word}, #8, #8",
+            f"ubfx {c}, {word}, #16, #8",
+            f"lsr {d}, {word}, #24",
+        ]
+    values = [register for registers in bytes_of.values() for register in registers]
+    lines += [f"ldrb {register}, [r2, {register}]" for register in values]
+    lines += [f"strb {register}, [r0, #{i}]" for i, register in enumerate(values)]
+    lines += ["subs r3, r3, #1", "add r0, r0, #8", "bne 1b"]
+    return dual_issue(lines) if dual else tuple(lines)
