@@ -40,6 +40,9 @@ _ZIG = ("-fno-sanitize=all", "-fno-stack-protector", "-Qunused-arguments")
 #: next turn of the outer loop computes with zeros. QEMU does what the architecture says. Vectorising is right, and
 #: seldom slower, without such loops; the second option keeps loops over intrinsics from becoming ones.
 _NO_TAIL_PREDICATION = ("-mllvm", "-tail-predication=disabled", "-mllvm", "-arm-loloops-disable-tailpred")
+#: On x86-64, clang 22 makes vectors of the C that stands for SXTAB16, and they have wrong sums (an average of 8x8
+#: pixels of 64 channels; code of GCC, and its own without this, is right).
+_NO_LANES = "-fno-slp-vectorize"
 #: Feature of a board to the part of a zig CPU name that switches it on; mve includes half precision.
 _ZIG_FPU: Mapping[str, Mapping[str, str]] = {
     "cortex-m4": {"sp": "+vfp4d16sp"},
@@ -93,7 +96,7 @@ class Toolchain:
     def host_flags(self) -> tuple[str, ...]:
         """Flags to compile for a shared library of this machine."""
         position = () if sys.platform == "win32" else ("-fPIC",)
-        return (*COMMON, *(_ZIG if self.name == "zig" else ()), *position)
+        return (*COMMON, *((*_ZIG, _NO_LANES) if self.name == "zig" else ()), *position)
 
     def host_link_flags(self) -> tuple[str, ...]:
         """Flags to link such a library."""
