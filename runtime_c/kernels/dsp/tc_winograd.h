@@ -149,10 +149,11 @@ TC_INLINE void tc_winograd_line_outputs(const uint32_t *m, int32_t step, uint32_
     y[1] = m[step] - m[2 * step] - m[3 * step];
 }
 
-/* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on; pixels outside of it are ``zero``. */
-TC_INLINE void tc_winograd_gather(int8_t *to, const int8_t *row, int32_t x, int32_t width, int32_t bytes, int zero)
+/* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on, to ``to``; pixels outside of it are ``zero``, and
+ * so are all where there is no row. */
+TC_LAYER const int8_t *tc_winograd_gather(int8_t *to, const int8_t *row, int32_t x, int32_t width, int32_t bytes, int zero)
 {
-    const int32_t first = x >= 0 ? 0 : x < -6 ? 6 : -x;
+    const int32_t first = row == NULL || x < -6 ? 6 : x < 0 ? -x : 0;
     const int32_t end = width - x >= 6 ? 6 : width - x > first ? width - x : first;
     if (first > 0) {
         tc_fill(to, zero, (size_t)(first * bytes));
@@ -163,6 +164,7 @@ TC_INLINE void tc_winograd_gather(int8_t *to, const int8_t *row, int32_t x, int3
     if (end < 6) {
         tc_fill(to + end * bytes, zero, (size_t)((6 - end) * bytes));
     }
+    return to;
 }
 
 /* Products of all channels for 4 filters by 2 tiles, at each position into the words behind its tiles. */

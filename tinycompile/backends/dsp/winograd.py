@@ -70,6 +70,11 @@ class Form:
         return 4 if self.square else 2
 
     @property
+    def tall(self) -> int:
+        """Rows that a tile makes."""
+        return 2 if self.square else 1
+
+    @property
     def positions(self) -> int:
         """Elements of a transformed tile."""
         return 16 if self.square else 4
@@ -152,11 +157,10 @@ class Form:
         if index != 0:
             return None
         (height, width), (_, columns) = io.out.hw, io.x.hw
-        tall = 2 if self.square else 1
-        tops, lefts = np.arange(0, height, tall), np.arange(0, width, 4)
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
         rows, first = np.maximum(tops * op.stride[0] - op.pad.top, 0), np.maximum(lefts - op.pad.left, 0)
         read = ((rows[:, None] * columns + np.minimum(first, columns)) * io.x.channels).ravel()
-        last = np.minimum(tops + tall, height)[:, None] - 1
+        last = np.minimum(tops + self.tall, height)[:, None] - 1
         written = ((last * width + np.minimum(lefts + 4, width)) * io.out.channels).ravel()
         needed = np.minimum.accumulate(read[::-1])[::-1]
         lag = max(0, int((written[:-1] - needed[1:]).max(initial=0)))
@@ -166,8 +170,7 @@ class Form:
         """Tiles come in pairs, which are computed whole where the output ends within them; ``edges`` are rows of six
         pixels that do not all lie in the input."""
         height, width = io.out.hw
-        tall = 2 if self.square else 1
-        tops, lefts = np.arange(0, height, tall), np.arange(0, width, 4)
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
         tiles = 2 * len(tops) * len(lefts)
         blocks = -(-io.out.channels // BLOCK)
         count, chunk = self.chunks(op, io)
@@ -198,6 +201,7 @@ class Form:
             lag=self.lag,
             work=self.work,
             flash=self.flash,
+            together=self.tall,
             cycles=cycles,
         )  # fmt: skip
 
@@ -206,16 +210,16 @@ SQUARE, LINE = Form(True), Form(False)
 
 ROWS: tuple[Kernel, ...] = (
     replace(SQUARE, dual=True).kernel(
-        "winograd_dual", "dsp/winograd.c.j2",
-        {"products": 149, "blocks": 400, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
+        "winograd_m7", "dsp/winograd.c.j2",
+        {"products": 126, "blocks": 400, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
     ),
     SQUARE.kernel(
         "winograd", "dsp/winograd.c.j2",
         {"products": 128, "blocks": 410, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
     ),
     replace(LINE, dual=True).kernel(
-        "winograd_line_dual", "dsp/winograd_line.c.j2",
-        {"products": 37, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
+        "winograd_line_m7", "dsp/winograd_line.c.j2",
+        {"products": 31, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
     ),
     LINE.kernel(
         "winograd_line", "dsp/winograd_line.c.j2",
