@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.equality import TAIL, build, check, noise
-from tests.ops import test_conv_2d, test_dense
+from tests.ops import test_conv_2d, test_dense, test_unary
 from tests.ops.broadcasting import binary_graphs
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.schedule import toys
@@ -20,11 +20,13 @@ from tinycompile.backends import COMPACT, SHARED, candidates
 from tinycompile.boards import all_boards, load_board
 from tinycompile.codegen import render
 from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
-from tinycompile.ops import Add, Conv2D, Sub
+from tinycompile.ops import Add, Conv2D, Mul, Sub
 from tinycompile.schedule import Goal, Plan, Stage, schedule
 from tinycompile.simulate import Host, arena, compare, reference
 
-ON_CORES = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+ON_CORES = settings(
+    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+)
 
 
 @st.composite
@@ -47,11 +49,11 @@ def convolutions(draw: st.DrawFn) -> Graph:
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
 
 
-SUMS = [binary_graphs(op, ROUNDINGS, quants(0.02, 0.2), clip=CLIPS) for op in (Add, Sub)]
-GRAPHS = st.one_of(convolutions(), test_conv_2d.graphs(), test_dense.graphs(), *SUMS)
+BINARY = [binary_graphs(op, ROUNDINGS, quants(0.02, 0.2), clip=CLIPS) for op in (Add, Sub, Mul)]
+GRAPHS = st.one_of(convolutions(), test_conv_2d.graphs(), test_dense.graphs(), test_unary.graphs(), *BINARY)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(GRAPHS, min_size=1, max_size=20))
 def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases], SHARED)

@@ -1,4 +1,4 @@
-"""Rows for sums and differences that share their code."""
+"""Rows for ops that treat every value alike and share their code: two operands under broadcasting, look-up tables."""
 
 from __future__ import annotations
 
@@ -11,55 +11,66 @@ from tinycompile.backends.portable.elementwise import by_rows, row_numbers
 from tinycompile.backends.portable.operands import constants
 from tinycompile.ir import IO
 from tinycompile.ops.add import Add
+from tinycompile.ops.mul import Mul
 from tinycompile.ops.sub import Sub
-from tinycompile.ops.weighted_sum import NativeSum, Sum, TfliteSum
+from tinycompile.ops.unary import Unary
+from tinycompile.ops.weighted_sum import NativeSum, Sum
 
-SOURCES = ("kernels/compact/tc_compact.h", "kernels/compact/tc_compact_sum.h")
+SOURCES = ("kernels/compact/tc_compact.h", "kernels/compact/tc_compact_elementwise.h")
+Fields = dict[str, int | str]
 
 
-def _arithmetic(total: NativeSum | TfliteSum) -> Mapping[str, Any]:
-    """The fields of ``tc_compact_sum`` that say what is computed."""
+def _sum(op: Sum, io: IO) -> tuple[str, Fields]:
+    """The function of a sum, and what its struct says of the arithmetic."""
+    total = op.parameters(io)["sum"]
     if isinstance(total, NativeSum):
         numbers = {"multiplier": total.multipliers, "shift": (total.shift,), "range": (0, total.low, total.high)}
-        return {"constant": total.constant, **_texts(numbers)}
+        return "sum_native", {**_arrays(numbers), "constant": total.constant}
     *zero_points, out = total.zero_points
     numbers = {"multiplier": total.multipliers, "shift": total.shifts, "zero_point": tuple(zero_points)}
-    return {"sign": total.signs[1], **_texts({**numbers, "range": (out, total.low, total.high)})}
+    return "sum_double", {**_arrays({**numbers, "range": (out, total.low, total.high)}), "sign": total.signs[1]}
 
 
-def _texts(numbers: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+def _product(op: Mul, io: IO) -> tuple[str, Fields]:
+    """The function of a product, and what its struct says of the arithmetic."""
+    rq = op.requantizer(io)
+    scale = {"multiplier": (int(rq.multiplier[0]),), "shift": (int(rq.shift[0]),)}
+    zero_points = {"zero_point": tuple(t.zero_point for t in io.inputs)}
+    return f"product_{rq.scheme}", _arrays({**scale, **zero_points, "range": (rq.zero_point, rq.low, rq.high)})
+
+
+def _arrays(numbers: Mapping[str, tuple[int, ...]]) -> Fields:
     return {name: initialiser(*values) for name, values in numbers.items()}
 
 
-def _numbers(op: Sum, io: IO) -> Mapping[str, Any]:
-    """``fields`` of the struct ``tc_compact_sum``; the ``constant`` operand's name, if it is one; the ``scheme``."""
+def _numbers(op: Sum | Mul, io: IO) -> Mapping[str, Any]:
+    """``fields`` of the struct ``tc_compact_binary``; the ``function``; the ``constant`` operand, if there is one."""
     n = row_numbers(op, io)
     steps = [initialiser(int(bool(o.row)), o.column, o.channel) for o in n["operands"]]
-    fields = {"channels": n["channels"], "steps": initialiser(*steps)}
+    fields: Fields = {"channels": n["channels"], "steps": initialiser(*steps)}
     second = n["operands"][1]
     if second.constant and second.row:
         fields["in1_pitch"] = second.row
-    total = op.parameters(io)["sum"]
-    scheme = "native" if isinstance(total, NativeSum) else "double"
-    return {"fields": {**fields, **_arithmetic(total)}, "constant": second.constant, "scheme": scheme}
+    function, arithmetic = _product(op, io) if isinstance(op, Mul) else _sum(op, io)
+    return {"fields": {**fields, **arithmetic}, "function": function, "constant": second.constant}
 
 
-def _fits(op: Sum, io: IO) -> bool:
+def _fits(op: Sum | Mul, io: IO) -> bool:
     return io.inputs[0].data is None and by_rows(op, io)
 
 
-def _rows_of(op: type[Sum]) -> tuple[Kernel, ...]:
+def _rows_of(op: type[Sum] | type[Mul]) -> tuple[Kernel, ...]:
     """The kernels of one op: the second operand an activation or a constant."""
     cycles = {"ops": 16.0, "call": 40.0}
     return (
         Kernel(
-            "rows", op, "compact/sum.c.j2",
+            "rows", op, "compact/binary.c.j2",
             isa=SHARED, sources=SOURCES, arguments=(*WHOLE_ROWS, "in1_pitch"),
             fits=lambda op, io: len(io.activations) == 2 and _fits(op, io), pack=constants, numbers=_numbers,
             cycles=cycles,
         ),
         Kernel(
-            "rows_constant", op, "compact/sum.c.j2",
+            "rows_constant", op, "compact/binary.c.j2",
             isa=SHARED, sources=SOURCES, arguments=WHOLE_ROWS,
             fits=lambda op, io: len(io.activations) == 1 and _fits(op, io), pack=constants, numbers=_numbers,
             cycles=cycles,
@@ -67,4 +78,13 @@ def _rows_of(op: type[Sum]) -> tuple[Kernel, ...]:
     )  # fmt: skip
 
 
-ROWS: tuple[Kernel, ...] = (*_rows_of(Add), *_rows_of(Sub))
+ROWS: tuple[Kernel, ...] = (
+    *(kernel for op in (Add, Sub, Mul) for kernel in _rows_of(op)),
+    Kernel(
+        "table", Unary, "compact/table.c.j2",
+        isa=SHARED, sources=SOURCES, arguments=WHOLE_ROWS,
+        pack=lambda op, io: {"table": op.table(io)},
+        flash=lambda op, io: 256,
+        cycles={"ops": 5.3, "call": 40},
+    ),
+)  # fmt: skip
