@@ -47,7 +47,11 @@ def test_both_at_once_give_the_same_bytes(example: Path, tmp_path: Path, board: 
     memory = made.report["memory"]
     assert made.verification.stages == STAGES
     fast = check_code(made)
-    assert {layer["symbol"] for layer in made.report["layers"]} < set(fast["functions"])  # all of them, and the caller
+    layers = made.report["layers"]
+    if board == "stm32h743":
+        assert {layer["symbol"] for layer in layers} < set(fast["functions"])  # all of them, and the caller
+    inside = sum(layer["cycles_estimated"] for layer in layers if layer["symbol"] in fast["functions"])
+    assert inside > 0.9 * made.report["cycles"]["estimated"]
     assert memory["weights_region"] == "sram"
     assert memory["weights_ram_bytes"] == sum(constants(made.compiled.program).values())
     assert memory["stack_used"] <= memory["stack_reserved"]

@@ -128,7 +128,7 @@ def _fitting(work: Work, limits: Limits) -> Images:
             images = _build(work, limits, compiled)
         except DoesNotFit as error:
             more = limits.besides(compiled.program, error.parts) if error.parts else 0
-            if more <= kept:
+            if more <= kept or error.memory == work.board.flash.name:
                 raise
             if steps > 0:
                 most = compiled.program.arena_bytes - 1
@@ -255,7 +255,7 @@ def _attempted(work: Work, limits: Limits, candidate: Candidate) -> Images | _Mi
     try:
         images = _build(work, limits, compiled)
     except DoesNotFit as error:
-        if not error.parts:
+        if not error.parts or error.memory == work.board.flash.name:
             raise
         return _Miss(candidate, program, error.parts, error)
     parts = images.firmware.needs.parts
