@@ -72,13 +72,14 @@ def depthwise(draw: st.DrawFn) -> Graph:
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)))
 
 
+CORE = frozenset({"cortex-m0plus"})
 CASES = st.one_of(convolutions(), layers(), depthwise())
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.lists(CASES, min_size=1, max_size=20))
 def test_specification_equals_c(cases: list[Graph]) -> None:
-    check([(g, noise(g)) for g in cases])
+    check([(g, noise(g)) for g in cases], CORE)
 
 
 @pytest.mark.slow
@@ -103,7 +104,7 @@ def layer(weights_of_a_filter: list[int]) -> Graph:
 @pytest.mark.parametrize("x", [-128, 127])
 def test_sums_at_the_limit(values: list[int], x: int) -> None:
     graph = layer(values)
-    check([(graph, [{"x": np.full((5, 4), x, np.int8)}, *noise(graph, 1)])])
+    check([(graph, [{"x": np.full((5, 4), x, np.int8)}, *noise(graph, 1)])], CORE)
 
 
 def test_two_of_the_least_weight_in_one_multiply_are_left_to_others() -> None:
@@ -111,13 +112,13 @@ def test_two_of_the_least_weight_in_one_multiply_are_left_to_others() -> None:
     (op,) = graph.ops
     io = graph.io(op)
     assert not pairs_fit(io)
-    assert [k.name for k in candidates(op, io, frozenset({"cortex-m0plus"}))] == ["dense"]
+    assert [k.name for k in candidates(op, io, CORE)] == ["dense"]
 
 
 def test_pairs_are_for_cores_without_simd() -> None:
     graph = layer([1, 2, 3, 4])
     (op,) = graph.ops
-    names = [k.name for k in candidates(op, graph.io(op), frozenset({"cortex-m0plus"}))]
+    names = [k.name for k in candidates(op, graph.io(op), CORE)]
     assert names == ["row_pairs", "dense_pairs", "dense"]
 
 
@@ -178,4 +179,4 @@ def test_few_large_groups_are_fixed() -> None:
     groups = groups_of_weights(graph.io(graph.ops[0]))
     assert groups.wide
     assert [len(f) for f in groups.fixes(8)] == [1, 1, 1, 1, 1, 3, 1, 1]
-    check([(graph, noise(graph))])
+    check([(graph, noise(graph))], CORE)

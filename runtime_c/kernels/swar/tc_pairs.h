@@ -57,9 +57,11 @@ TC_INLINE void tc_spread(uint32_t *to, const void *from, int32_t count, int32_t 
 /* One group: all its products with 3 or 4 pixels. */
 #define TC_TILE_GROUP_3(taken) TC_TILE_WEIGHTS taken(TC_TILE_LOW, "r6") taken(TC_TILE_LOW, "r7") taken(TC_TILE_HIGH, "r8")
 #define TC_TILE_GROUP_4(taken) TC_TILE_GROUP_3(taken) taken(TC_TILE_HIGH, "r9")
-#define TC_TILE_GROUPS_ONCE(group, taken) "1:\n" group(taken) "cmp r1, lr\n bne 1b\n"
-#define TC_TILE_GROUPS_TWICE(group, taken) "1:\n" group(taken) group(taken) "cmp r1, lr\n bne 1b\n"
-#define TC_TILE_GROUPS_THRICE(group, taken) "1:\n" group(taken) group(taken) group(taken) "cmp r1, lr\n bne 1b\n"
+/* All groups, one to three a turn; the assembler repeats text, as C99 has no longer strings than 4095 characters. */
+#define TC_TILE_GROUPS(group, taken, count) "1:\n .rept " count "\n" group(taken) ".endr\n cmp r1, lr\n bne 1b\n"
+#define TC_TILE_GROUPS_ONCE(group, taken) TC_TILE_GROUPS(group, taken, "1")
+#define TC_TILE_GROUPS_TWICE(group, taken) TC_TILE_GROUPS(group, taken, "2")
+#define TC_TILE_GROUPS_THRICE(group, taken) TC_TILE_GROUPS(group, taken, "3")
 
 /* What is missing of the sums; the place is told in bytes below the end of the pixels. */
 #define TC_TILE_FIX(pixel) "ldr r5, [r3, #8 * " #pixel "]\n sxth r5, r5\n muls r5, r4, r5\n"

@@ -46,9 +46,10 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
 #define TC_ROW_GROUP_NARROW                                                                                           \
     "mov r6, r8\n ldmia r6!, {r1, r2, r3, r7}\n mov r8, r6\n" TC_ROW_FILTER_NARROW("r10") TC_ROW_FILTER_NARROW("r11") \
         TC_ROW_FILTER_NARROW("r12") TC_ROW_FILTER_NARROW("lr")
-#define TC_ROW_GROUPS_ONCE(group) "1:\n" group "cmp r8, r9\n bne 1b\n"
-#define TC_ROW_GROUPS_TWICE(group) "1:\n" group group "cmp r8, r9\n bne 1b\n"
-#define TC_ROW_GROUPS_THRICE(group) "1:\n" group group group "cmp r8, r9\n bne 1b\n"
+#define TC_ROW_GROUPS(group, count) "1:\n .rept " count "\n" group ".endr\n cmp r8, r9\n bne 1b\n"
+#define TC_ROW_GROUPS_ONCE(group) TC_ROW_GROUPS(group, "1")
+#define TC_ROW_GROUPS_TWICE(group) TC_ROW_GROUPS(group, "2")
+#define TC_ROW_GROUPS_THRICE(group) TC_ROW_GROUPS(group, "3")
 /* What is missing of the sums. */
 #define TC_ROW_FIX(sum)                                                                                               \
     "ldmia r0!, {r2}\n cmp r2, #0\n beq 6f\n 5:\n ldmia r0!, {r3}\n sxth r4, r3\n lsrs r3, r3, #16\n subs r3, r1, r3\n ldr r5, [r3]\n"   \

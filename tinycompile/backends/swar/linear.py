@@ -129,14 +129,17 @@ def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
 
 
 def _work(op: Conv2D | Dense, io: IO) -> Mapping[str, float]:
-    """``groups``: of four weights with a tile of four pixels (in cycles of such); ``inputs`` gathered; ``outputs``."""
+    """``groups``: of four weights with a tile of four pixels (in cycles of such); ``inputs`` spread, and those
+    ``copied`` before; ``outputs``."""
     outputs, tile = io.out.channels, _tile(io)
     pixels = io.out.size // outputs
     groups = -(-pixels // tile) * outputs * groups_of(io) * TILES[tile] / TILES[LARGEST_TILE]
-    return {"groups": groups, "inputs": pixels * inputs_of(io), "outputs": io.out.size, "call": 1}
+    inputs = pixels * inputs_of(io)
+    copied = inputs if _gathered(io) else 0
+    return {"groups": groups, "inputs": inputs, "copied": copied, "outputs": io.out.size, "call": 1}
 
 
-CYCLES = {"groups": 16.5, "inputs": 2, "outputs": 10, "call": 60}
+CYCLES = {"groups": 16.5, "inputs": 2, "copied": 3, "outputs": 10, "call": 60}
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(
