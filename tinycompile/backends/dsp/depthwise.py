@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
-from tinycompile.ir import IO, Array
+from tinycompile.ir import IO, Array, Pad
 from tinycompile.ops.conv_2d import Conv2D
+from tinycompile.ops.sliding import sliding_lag
 
 GROUP = 4
 """Channels whose rows are brought to int16 together, a word of each pixel."""
@@ -25,6 +26,8 @@ BAND_BYTES = 6144
 BAND_ROWS = 8
 """Output rows of a band, at most, where rows are long."""
 MOST_TAPS = 81
+MOST_SHIFT = 22
+"""To the right, after a high multiply: leaves room for the zero point, shifted to the left."""
 
 
 def _taps(op: Conv2D) -> Taps:
@@ -42,29 +45,47 @@ def _span(op: Conv2D) -> int:
     return (op.kernel[0] - 1) * op.dilation[0] + 1
 
 
-def _band(op: Conv2D, io: IO) -> int:
+def _band(op: Conv2D, io: IO, by_rows: bool = False) -> int:
     """Output rows of a band."""
+    if by_rows:
+        return 1
     rows = BAND_BYTES // (2 * GROUP * _pitch(op, io))
     return max(BAND_ROWS, (rows - _span(op)) // op.stride[0] + 1)
 
 
-def _scratch(op: Conv2D, io: IO) -> int:
+def _scratch(op: Conv2D, io: IO, by_rows: bool = False) -> int:
     """The input rows of a band of GROUP channels, int16."""
-    rows = (min(_band(op, io), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
+    rows = (min(_band(op, io, by_rows), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
     return 2 * GROUP * _pitch(op, io) * rows
 
 
-def _is_fast(op: Conv2D, io: IO) -> bool:
-    """Whether the block brings sums to int8 itself, by a multiply and the clamp."""
-    rq = op.parameters(io)["requantizer"]
-    return bool(rq.scheme == "native" and rq.shift[0] == 0)
+def _sums_end(op: Conv2D, io: IO) -> Literal["native", "double", "in C"]:
+    """How sums become int8: by the block itself where that takes few instructions.
+
+    With two roundings, the block works on twice the sums: SMMULR of those and the multiplier is TensorFlow Lite's
+    doubling high multiply, as long as they stay within 31 bits.
+    """
+    p = op.parameters(io)
+    rq = p["requantizer"]
+    if rq.scheme == "native":
+        return "native" if rq.shift[0] == 0 else "in C"
+    largest = np.abs(p["bias"].astype(np.int64)) + 128 * np.abs(_weights(op, io).astype(np.int64)).sum(axis=(1, 2))
+    small = largest.max() < 1 << 30 and rq.shift.min() >= -MOST_SHIFT and rq.shift.max() < 0
+    return "double" if rq.scheme == "double" and small else "in C"
+
+
+def _weights(op: Conv2D, io: IO) -> Array:
+    """int16 (O, kernel height, kernel width), without their zero point."""
+    weights = io.inputs[1]
+    return weights.values[..., 0].astype(np.int16) - np.int16(weights.zero_point)
 
 
 def _block(op: Conv2D, io: IO, outputs: int) -> Block:
     rq = op.parameters(io)["requantizer"]
     row = 2 * GROUP * _pitch(op, io)
     rows, channels = (row * op.dilation[0], row * op.stride[0]), io.out.channels
-    return Block(outputs, op.kernel[0], _taps(op), *rows, channels, rq.zero_point, rq.low, rq.high)
+    double = _sums_end(op, io) == "double"
+    return Block(outputs, op.kernel[0], _taps(op), *rows, channels, rq.zero_point, rq.low, rq.high, double)
 
 
 def _outputs(op: Conv2D, io: IO) -> int:
@@ -82,23 +103,26 @@ def _fits(op: Conv2D, io: IO) -> bool:
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
-    """``constants`` int32 (O, n): the words of weights of each kernel row, the bias and the multiplier."""
-    p = op.parameters(io)
-    weights = io.inputs[1].values[..., 0].astype(np.int16) - np.int16(p["zw"])
-    rq = p["requantizer"]
-    words = _taps(op).pack(weights).reshape(len(weights), -1)
-    columns = [words, p["bias"].astype(np.int32)[:, None]]
-    if _is_fast(op, io):
-        columns.append(np.broadcast_to(rq.multiplier.astype(np.int32), len(weights))[:, None])
-    more = {} if _is_fast(op, io) else requantizer_arrays(rq)
-    return {"constants": np.ascontiguousarray(np.concatenate(columns, axis=1)), **more}
+    """``constants`` int32 (O, n): the words of weights of each kernel row; what follows them (see ``_sums_end``)."""
+    p, end = op.parameters(io), _sums_end(op, io)
+    rq, bias = p["requantizer"], p["bias"].astype(np.int32)
+    twice = 2 if end == "double" else 1
+    columns = [*_taps(op).pack(_weights(op, io) * np.int16(twice)).reshape(len(bias), -1).T]
+    if end == "double":
+        shift = -rq.shift
+        columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
+    columns.append(bias * twice)
+    if end != "in C":
+        columns.append(rq.multiplier)
+    constants = np.stack([np.broadcast_to(c, len(bias)).astype(np.int32) for c in columns], axis=1)
+    return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
 
 
 def _flash(op: Conv2D, io: IO) -> int:
-    return 4 * io.out.channels * (op.kernel[0] * _taps(op).words + 2)
+    return 4 * io.out.channels * (op.kernel[0] * _taps(op).words + (2 if io.rounding == "native" else 4))
 
 
-def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
+def _numbers(op: Conv2D, io: IO, by_rows: bool = False, dual: bool = False) -> Mapping[str, Any]:
     width, outputs = io.out.hw[1], _outputs(op, io)
     rest = width % outputs
     block, channel = _block(op, io, outputs), 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0
@@ -110,9 +134,10 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
         "rows": rows if rows.is_wanted else None,
         "width": width,
         "pitch": _pitch(op, io),
-        "band": _band(op, io),
+        "band": _band(op, io, by_rows),
+        "by_rows": by_rows,
         "span": _span(op),
-        "fast": _is_fast(op, io),
+        "end": _sums_end(op, io),
         "block": block,
         "rest": last,
         "one": _block(op, io, 1),
@@ -120,17 +145,35 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     }
 
 
-def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
-    """Blocks of the inner loop, outputs, channels of a band, rows and elements brought to int16."""
+def _row_lag(op: Conv2D, io: IO, index: int) -> int | None:
+    """All of a row is written while its inputs are still read."""
+    if index != 0:
+        return None
+    rows, out_rows = ((1, t.shape[1], 1, t.shape[2] * t.shape[3]) for t in (io.x, io.out))
+    kernel, stride, dilation = (op.kernel[0], 1), (op.stride[0], 1), (op.dilation[0], 1)
+    pad = Pad(op.pad.top, 0, op.pad.bottom, 0)
+    return sliding_lag(rows, out_rows, kernel, stride, dilation, pad, writes_early=True)
+
+
+def _work(op: Conv2D, io: IO, by_rows: bool = False) -> Mapping[str, float]:
+    """Loads and products of the inner loop, outputs (more slowly ``in_c``), turns of the loop, channels of a band,
+    rows and elements brought to int16."""
     height, width = io.out.hw
-    bands = -(-height // _band(op, io))
+    bands = -(-height // _band(op, io, by_rows))
     rows = (height - bands) * op.stride[0] + bands * _span(op)
     groups = -(-io.x.channels // GROUP)
-    blocks = -(-width // _outputs(op, io))
+    most, taps = _outputs(op, io), _taps(op)
+    columns = [most] * (width // most) + [width % most] * (width % most > 0)
+    loads = sum(-(-((n - 1) * op.stride[1] + op.kernel[1]) // 2) + taps.words for n in columns)
+    products = sum(taps.step(word, 0) is not None for word in range(op.kernel[1]))
+    in_c = _sums_end(op, io) == "in C"
     return {
+        "loads": height * io.out.channels * op.kernel[0] * loads,
+        "products": io.out.size * op.kernel[0] * products,
         "outputs": io.out.size,
-        "blocks": height * blocks * io.out.channels,
-        "channels": bands * blocks * io.out.channels,
+        "in_c": io.out.size if in_c else 0,
+        "blocks": height * len(columns) * io.out.channels,
+        "channels": bands * len(columns) * io.out.channels,
         "rows": rows * groups,
         "elements": rows * groups * GROUP * _pitch(op, io),
         "call": 1,
@@ -149,13 +192,26 @@ PLANES = Kernel(
     numbers=_numbers,
     lag=lambda op, io, index: None,
     work=_work,
-    cycles={"outputs": 10.5, "blocks": 25, "channels": 30, "rows": 20, "elements": 1.7, "call": 60},
+    cycles={
+        "loads": 1.4, "products": 1, "outputs": 3.2, "in_c": 20, "blocks": 9, "channels": 30, "rows": 20,
+        "elements": 1.8, "call": 60,
+    },
 )  # fmt: skip
 
-ROWS: tuple[Kernel, ...] = (
-    replace(
-        PLANES, name="depthwise_planes_m7", isa=PLANES.isa | {"cortex-m7"}, numbers=partial(_numbers, dual=True),
-        cycles={name: 0.8 * cycles for name, cycles in PLANES.cycles.items()},
-    ),
-    PLANES,
+BY_ROWS = replace(
+    PLANES, name="depthwise_rows",
+    scratch=partial(_scratch, by_rows=True),
+    numbers=partial(_numbers, by_rows=True),
+    lag=_row_lag,
+    work=partial(_work, by_rows=True),
 )  # fmt: skip
+
+
+def _for_m7(row: Kernel) -> Kernel:
+    """The same in an order for two instructions a cycle."""
+    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
+    numbers = partial(_numbers, by_rows=row is BY_ROWS, dual=True)
+    return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)
+
+
+ROWS: tuple[Kernel, ...] = (_for_m7(PLANES), _for_m7(BY_ROWS), PLANES, BY_ROWS)

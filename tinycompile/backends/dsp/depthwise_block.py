@@ -21,10 +21,11 @@ OUT, END, OUT_STEP, BAND, NEXT_WORDS, NEXT_OUT, BLOCKS, CONSTANTS, WORDS, OUTPUT
 """Where on the stack, behind the constants of a channel, lie: the outputs and the end of the words of the running
 loop, bytes from one row of outputs to the next, bytes of words of the whole band, the words and outputs of the next
 loop, the loops that are left; the constants, words and outputs of the next channel, the channels that are left."""
-BIAS, MULTIPLIER = -8, -4
+HALF, SHIFT, BIAS, MULTIPLIER = -16, -12, -8, -4
+"""Where the constants of a channel are that follow its weights; the first two only for ``double`` blocks."""
 ZERO = 1 << 20
 """Not on the stack: the zero point of the outputs."""
-RESIDENT = (OUT, END, MULTIPLIER, OUT_STEP, ZERO)
+RESIDENT = (OUT, END, MULTIPLIER, OUT_STEP, ZERO, HALF, SHIFT)
 """What spare registers hold, most worthwhile first."""
 MOST_WORDS, MOST_GROUP = 3, 5
 """Words of a row that are loaded in one go: as many as there must be registers for, and at most."""
@@ -110,6 +111,8 @@ class Block:
     zero_point: int
     low: int
     high: int
+    double: bool = False
+    """Whether sums are rounded twice, as TensorFlow Lite does; their zero point is then in the constants."""
 
     @property
     def words(self) -> int:
@@ -126,8 +129,8 @@ class Block:
 
     @property
     def constants(self) -> int:
-        """Words on the stack below the state: weights, bias, multiplier."""
-        return self.height * self.taps.words + 2
+        """Words on the stack below the state: weights, half a step and shift (``double``), bias, multiplier."""
+        return self.height * self.taps.words + (4 if self.double else 2)
 
     @property
     def state(self) -> int:
@@ -140,9 +143,16 @@ class Block:
         used = self.outputs + self.taps.words
         words = REGISTERS[used : used + max(MOST_WORDS, min(self.words, MOST_GROUP))]
         spare = REGISTERS[used + len(words) :]
-        resident = [place for place in RESIDENT if place != ZERO or self.zero_point]
+        resident = [place for place in RESIDENT if place not in self._unused]
         kept = dict(zip(resident, spare, strict=False))
         return Registers(REGISTERS[: self.outputs], REGISTERS[self.outputs : used], words, kept)
+
+    @property
+    def _unused(self) -> set[int]:
+        """Constants that the last steps have no use for."""
+        if self.double:
+            return {ZERO}
+        return {HALF, SHIFT} if self.zero_point else {HALF, SHIFT, ZERO}
 
     def prepare(self) -> Iterator[str]:
         """What the loop wants in registers: from the stack, LR apart."""
@@ -185,9 +195,8 @@ class Block:
         sums, kept = self.registers.sums, self.registers.kept
         free = self._freed()
         found = dict(kept)
-        wanted = [p for p in (MULTIPLIER, ZERO, OUT, OUT_STEP, END) if p not in found]
-        if not self.zero_point:
-            wanted = [p for p in wanted if p != ZERO]
+        places = (MULTIPLIER, ZERO, HALF, SHIFT, OUT, OUT_STEP, END)
+        wanted = [p for p in places if p not in found and p not in self._unused]
         late = wanted[len(free) :]
         found |= dict(zip(wanted, free, strict=False))
         if ZERO in wanted:
@@ -195,10 +204,16 @@ class Block:
         for place in wanted[: len(free)]:
             if place != ZERO:
                 yield f"ldr {found[place]}, [sp, #{self.state + place}]"
+        zero = f", {found[ZERO]}" if ZERO in found else ""
         for r in sums:
-            zero = f", {found[ZERO]}" if self.zero_point else ""
             yield f"{'smmlar' if zero else 'smmulr'} {r}, {r}, {found[MULTIPLIER]}{zero}"
         for i, r in enumerate(sums):
+            if self.double:
+                yield from (
+                    f"add {r}, {r}, {r}, asr #31",
+                    f"add {r}, {r}, {found[HALF]}",
+                    f"asr {r}, {r}, {found[SHIFT]}",
+                )
             yield f"ssat {r}, #8, {r}"
             yield from clamp(r, self.low, self.high)
             yield f"strb {r}, [{found[OUT]}, #{i * self.out_step}]"
