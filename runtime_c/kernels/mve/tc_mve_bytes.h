@@ -19,7 +19,9 @@ TC_INLINE void tc_mve_copy(int8_t *to, const int8_t *from, int32_t count)
         : [n] "r"(count)
         : "lr", "q0", "memory");
 #else
-    tc_copy(to, from, (size_t)count);
+    if (count > 0) {
+        tc_copy(to, from, (size_t)count);
+    }
 #endif
 }
 
@@ -37,7 +39,9 @@ TC_INLINE void tc_mve_fill(int8_t *to, int32_t value, int32_t count)
         : [n] "r"(count), [v] "r"(value)
         : "lr", "q0", "memory");
 #else
-    tc_fill(to, value, (size_t)count);
+    if (count > 0) {
+        tc_fill(to, value, (size_t)count);
+    }
 #endif
 }
 

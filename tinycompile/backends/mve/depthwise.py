@@ -45,6 +45,11 @@ def starts(channels: int) -> list[int]:
     return [*range(0, channels - LANES, LANES), channels - LANES]
 
 
+def is_wide(op: Conv2D, io: IO) -> bool:
+    """Whether 16 lanes are several whole pixels, whose taps are neighbours too."""
+    return io.x.channels < LANES and LANES % io.x.channels == 0 and op.stride[1] == 1
+
+
 def _matrix(io: IO) -> Array:
     """int8[O, taps]."""
     return io.inputs[1].values.reshape(io.out.channels, -1)
@@ -61,9 +66,9 @@ def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     found = []
     for start in starts(io.x.channels):
         taps, own = matrix[start : start + LANES], words[:, start : start + LANES]
-        spare = LANES - len(taps)
-        found.append(np.pad(taps, ((0, spare), (0, 0))).T.ravel())
-        filled = np.pad(own, ((0, 0), (0, spare)))
+        lanes = np.arange(LANES) % len(taps)  # as often as there is room: of use where a block is several pixels
+        found.append(taps[lanes].T.ravel())
+        filled = own[:, lanes]
         found += [as_bytes(filled[:, first::4]) for first in QUARTERS]
     padding = {"padding": np.full(io.x.channels, io.x.zero_point, np.int8)} if op.pad else {}
     return {"stream": np.concatenate(found), **padding}
@@ -72,7 +77,7 @@ def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
 def _numbers(op: Conv2D, io: IO) -> Mapping[str, Any]:
     rq: Requantizer = op.parameters(io)["requantizer"]
     return {
-        "groups": groups(_matrix(io)), "left": left(rq), "count": io.x.channels,
+        "groups": groups(_matrix(io)), "left": left(rq), "wide": is_wide(op, io),
         "blocks": len(starts(io.x.channels)), "stream_bytes": len(starts(io.x.channels)) * _block_bytes(op, io),
     }  # fmt: skip
 
@@ -89,17 +94,21 @@ def _fits(op: Conv2D, io: IO) -> bool:
 
 
 def _lag(op: Conv2D, io: IO, index: int) -> int | None:
-    """Blocks that overlap read some channels of a pixel again after they were written."""
-    if io.x.channels <= LANES or io.x.channels % LANES == 0:
+    """Blocks that overlap read some channels again after they were written, of the pixel or of those before it."""
+    if index != 0:
+        return None
+    wide = is_wide(op, io)
+    if not wide and (io.x.channels <= LANES or io.x.channels % LANES == 0):
         return op.lag(io, index)
-    shapes = io.x.shape, io.out.shape
-    return sliding_lag(*shapes, op.kernel, op.stride, op.dilation, op.pad, writes_early=True) if index == 0 else None
+    own = sliding_lag(io.x.shape, io.out.shape, op.kernel, op.stride, op.dilation, op.pad, writes_early=True)
+    later = None if own is None else own + (LANES - io.x.channels if wide else 0)
+    return later if later is not None and later < io.out.size else None
 
 
 def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     """Taps of blocks, their groups, blocks, pixels at the border and rows."""
     height, width = io.out.hw
-    blocks = height * width * len(starts(io.x.channels))
+    blocks = height * (-(-width * io.x.channels // LANES) if is_wide(op, io) else width * len(starts(io.x.channels)))
     inner_h, inner_w = (
         min(out, max(0, (size - (k - 1) * d - 1) // s + 1))
         for out, size, k, d, s in zip(io.out.hw, io.x.hw, op.kernel, op.dilation, op.stride, strict=True)

@@ -22,8 +22,8 @@ from tinycompile.ops.sliding import element_lag, sliding_lag
 
 LANES = 16
 UNROLLED = {1: 7, 2: 9}
-"""Most steps of 16 inputs that are printed one after the other, by pixels of the block: C99 allows a string literal 4095
-characters. Longer sums loop."""
+"""Most steps of 16 inputs that are printed one after the other, by pixels of the block: C99 allows a string literal
+4095 characters. Longer sums loop."""
 
 Linear = Conv2D | Dense
 
@@ -36,8 +36,8 @@ def padded_inputs(inputs: int) -> int:
 def stream(weights: Array, bias: Array, rq: Requantizer, filters: int) -> Array:
     """int8: blocks of ``filters`` rows of ``weights`` (O, K), each followed by its parameters.
 
-    First the K % 16 inputs at the start of each filter, filled up with zeros, then 16 inputs of each filter in turn. The
-    last block is filled up with zeros.
+    First the K % 16 inputs at the start of each filter, filled up with zeros, then 16 inputs of each filter in turn.
+    The last block is filled up with zeros.
     """
     outputs, inputs = weights.shape
     blocks, head = -(-outputs // filters), inputs % LANES
