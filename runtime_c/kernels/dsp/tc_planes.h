@@ -8,6 +8,16 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* unrolled assembly is longer than what C99 promises to take */
 #endif
 
+/* x, but the compiler does not know it: so it leaves loops in one copy, instead of one for each
+ * case or turn. */
+TC_INLINE int32_t tc_unknown(int32_t x)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __asm__ volatile("" : "+r"(x));
+#endif
+    return x;
+}
+
 /* ``words`` times the same pair. */
 TC_SHARED void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
 {
