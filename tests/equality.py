@@ -31,9 +31,7 @@ def compiler() -> list[str]:
     return [system] if system else [sys.executable, "-m", "ziglang", "cc"]
 
 
-def check(
-    cases: Sequence[tuple[Graph, Sequence[dict[str, Array]]]], abilities: frozenset[str] = EVERYTHING
-) -> int:
+def check(cases: Sequence[tuple[Graph, Sequence[dict[str, Array]]]], abilities: frozenset[str] = EVERYTHING) -> int:
     """Assert reference == arena == host for every graph, kernel, program variant and input; returns comparisons."""
     programs = [(p, inputs) for graph, inputs in cases for p in variants(verify(graph), abilities)]
     compared = 0

@@ -35,8 +35,21 @@ static void put_number(const char *before, uint32_t value, const char *after) {
     tc_put(after);
 }
 
+/* The quotient modulo 2^32. Bit by bit: a message takes longer than that, and the library's division more code. */
 static uint32_t microseconds(uint64_t cycles) {
-    return (uint32_t)(cycles * UINT64_C(1000000) / TC_CLOCK_HZ);
+    uint64_t dividend = cycles * UINT64_C(1000000);
+    uint32_t quotient = 0;
+    uint32_t rest = 0;
+    for (uint32_t bit = 0; bit < 64u; ++bit) {
+        rest = rest << 1 | (uint32_t)(dividend >> 63);
+        dividend <<= 1;
+        quotient <<= 1;
+        if (rest >= TC_CLOCK_HZ) {
+            rest -= TC_CLOCK_HZ;
+            quotient |= 1u;
+        }
+    }
+    return quotient;
 }
 
 static void timestamp(void) {
@@ -129,10 +142,10 @@ static void put_element(const tc_port *port, uint32_t index) {
     } else {
         value = ((const int32_t *)(const void *)data)[index];
     }
-    if (port->scale == 0.0f) {
+    if ((port->scale.whole | port->scale.high | port->scale.low) == 0u) {
         tc_put_signed(value);
     } else {
-        tc_put_float((float)(value - port->zero_point) * port->scale);
+        tc_put_scaled(value - port->zero_point, &port->scale);
     }
 }
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "text.h"
+
 /* Kinds of tensor elements: the size of a signed integer, in bytes. */
 #define TC_ELEM_INT8 1u
 #define TC_ELEM_INT16 2u
@@ -14,7 +16,7 @@
 typedef struct {
     uint8_t *data; /* its first byte in the arena */
     uint32_t bytes;
-    float scale; /* 0: the integers are the values, such as labels */
+    tc_scale scale; /* 0: the integers are the values, such as labels */
     int32_t zero_point;
     uint32_t elem; /* TC_ELEM_* */
 } tc_port;

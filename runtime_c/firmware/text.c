@@ -37,26 +37,21 @@ void tc_put_hex(uint32_t value, uint32_t digits) {
     }
 }
 
-void tc_put_float(float value) {
-    if (value != value) {
-        tc_put("nan");
-        return;
-    }
-    if (value < 0.0f) {
+void tc_put_scaled(int32_t value, const tc_scale *scale) {
+    const uint32_t magnitude = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+    const uint64_t low = (uint64_t)magnitude * scale->low;
+    const uint64_t middle = (uint64_t)magnitude * scale->high + (low >> 32);
+    const uint64_t whole = (uint64_t)magnitude * scale->whole + (middle >> 32);
+    const uint32_t millionths = (uint32_t)(((uint64_t)(uint32_t)middle * 1000000u + UINT32_C(0x80000000)) >> 32);
+    const uint32_t carry = millionths < 1000000u ? 0u : 1u;
+    if (value < 0) {
         tc_console_put('-');
-        value = -value;
     }
-    if (value >= 4.0e9f) {
+    if (whole >= UINT64_C(4000000000)) {
         tc_put("inf");
         return;
     }
-    uint32_t whole = (uint32_t)value;
-    uint32_t millionths = (uint32_t)((value - (float)whole) * 1.0e6f + 0.5f);
-    if (millionths >= UINT32_C(1000000)) {
-        whole += 1u;
-        millionths = 0;
-    }
-    tc_put_unsigned(whole);
+    tc_put_unsigned((uint32_t)whole + carry);
     tc_console_put('.');
-    put_padded(millionths, 6);
+    put_padded(millionths - carry * 1000000u, 6);
 }

@@ -9,7 +9,12 @@ void tc_put_unsigned(uint32_t value);
 void tc_put_signed(int32_t value);
 void tc_put_hex(uint32_t value, uint32_t digits);
 
-/* Six decimals up to 4e9 in magnitude; beyond that, and for what is no number: "inf", "-inf", "nan". */
-void tc_put_float(float value);
+/* A real scale in fixed point, whole + high / 2^32 + low / 2^64: floats are library calls on cores without FPU. */
+typedef struct {
+    uint32_t whole, high, low;
+} tc_scale;
+
+/* value * scale with six decimals; from 4e9 in magnitude on "inf" or "-inf". */
+void tc_put_scaled(int32_t value, const tc_scale *scale);
 
 #endif

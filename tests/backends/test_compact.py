@@ -1,4 +1,4 @@
-"""Kernels that share their code: offered for small code only, and equal to the specification on the host and on cores."""
+"""Kernels that share their code: offered where code is to be small, equal to the specification on host and cores."""
 
 from __future__ import annotations
 

@@ -10,14 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
-from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
+from tests.ops.strategies import CLIPS, ROUNDINGS, SEEDS, biases, one_op, pads, quants, weights
 from tests.simulate.test_cores import run_batch
 from tinycompile.backends import candidates
-from tinycompile.backends.swar.linear import LARGEST, magnitudes
 from tinycompile.backends.swar.scale import native_scale
+from tinycompile.backends.swar.weights import LARGEST, grouped, groups_of_weights, pairs_fit
 from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
 from tinycompile.numerics import Requantizer
 from tinycompile.ops import Conv2D, Dense
+
+
+def softened(draw: st.DrawFn, w: Tensor) -> Tensor:
+    """The weights, or a quarter of them, all or nearly all: what takes each way through the inner blocks."""
+    share = draw(st.sampled_from([0.0, 0.85, 1.0]))
+    chosen = np.random.default_rng(draw(SEEDS)).random(w.shape) < share
+    return Tensor.constant("w", np.where(chosen, w.values // 4, w.values), w.quant)
 
 
 @st.composite
@@ -31,8 +38,7 @@ def convolutions(draw: st.DrawFn) -> Graph:
         (height, width), pad = kernel, Pad()
     x = Tensor("x", (1, height, width, draw(st.integers(1, 9))), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 9)), *kernel, x.channels), asymmetric=False))
-    if draw(st.booleans()):
-        w = Tensor.constant("w", w.values // 4, w.quant)
+    w = softened(draw, w)
     b = draw(biases(x, w))
     op = Conv2D("f", ("x", "w", "b")[: 2 + bool(b)], "y", kernel, stride, (1, 1), pad, 1, draw(CLIPS))
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
@@ -44,8 +50,7 @@ def layers(draw: st.DrawFn) -> Graph:
     rows = draw(st.just(1) | st.integers(1, 6))
     x = Tensor("x", (rows, draw(st.integers(1, 40))), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 12)), x.channels), asymmetric=False))
-    if draw(st.booleans()):
-        w = Tensor.constant("w", w.values // 4, w.quant)
+    w = softened(draw, w)
     b = draw(biases(x, w))
     op = Dense("f", ("x", "w", "b")[: 2 + bool(b)], "y", draw(CLIPS))
     return one_op(op, [x, w] + ([b] if b else []), draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
@@ -54,7 +59,7 @@ def layers(draw: st.DrawFn) -> Graph:
 @st.composite
 def depthwise(draw: st.DrawFn) -> Graph:
     """Depthwise convolutions of whole words of channels, with symmetric weights, small or as large as they may be."""
-    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 4), (2, 5), (3, 1)]))
+    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 4), (2, 5), (3, 1), (5, 5), (7, 7), (4, 2)]))
     stride = draw(st.tuples(st.integers(1, 2), st.integers(1, 3)) | st.just((1, 1)))
     pad = draw(pads(*kernel))
     height, width = (draw(st.integers(k, k + 4)) for k in kernel)
@@ -105,7 +110,7 @@ def test_two_of_the_least_weight_in_one_multiply_are_left_to_others() -> None:
     graph = layer([-128, 0, -128, 0])
     (op,) = graph.ops
     io = graph.io(op)
-    assert magnitudes(io)[1] > LARGEST
+    assert not pairs_fit(io)
     assert [k.name for k in candidates(op, io, frozenset({"cortex-m0plus"}))] == ["dense"]
 
 
@@ -150,3 +155,27 @@ def test_usual_layers_have_a_scale() -> None:
         scale = native_scale(rq, np.array([1000, -(2**18)]), np.array([largest, largest]))
         assert scale is not None
         assert scale.kind == kind
+
+
+@settings(max_examples=50, deadline=None)
+@given(layers())
+def test_smaller_weights_and_what_they_lack_are_the_weights(graph: Graph) -> None:
+    io = graph.io(graph.ops[0])
+    groups = groups_of_weights(io)
+    whole = groups.weights.copy()
+    whole[..., :2] += groups.missing
+    assert (whole == grouped(io)).all()
+    assert not groups.wide or np.abs(groups.weights).sum(axis=2).max() <= LARGEST
+    assert groups.wide or not groups.fixed
+
+
+def test_few_large_groups_are_fixed() -> None:
+    values = np.full((8, 40), 20, np.int8)
+    values[3, 17], values[5, 0:4] = -128, [127, 127, 127, -127]
+    w = Tensor.constant("w", values, Quant((1.0,)))
+    x = Tensor("x", (5, 40), DType.INT8, Quant.per_tensor(1.0))
+    graph = one_op(Dense("f", ("x", "w"), "y"), [x, w], Quant.per_tensor(2.0**9))
+    groups = groups_of_weights(graph.io(graph.ops[0]))
+    assert groups.wide
+    assert [len(f) for f in groups.fixes(8)] == [1, 1, 1, 1, 1, 3, 1, 1]
+    check([(graph, noise(graph))])

@@ -168,6 +168,16 @@ def test_the_parts_of_an_arena_are_listed(example: Path, tmp_path: Path) -> None
         assert f"in dtcm {' ' * 4}" in result.stdout.replace("│", " ") and ("in sram " in result.stdout) is several
 
 
+def test_what_lies_in_faster_memories_is_told(example: Path, tmp_path: Path) -> None:
+    model = example / "kws_dscnn.onnx"
+    result = invoke("build", model, "--board", "stm32f746", "-o", tmp_path / "out", "--weights-in-ram", "--no-emulate")
+    assert result.exit_code == 0
+    shown = " ".join(result.stdout.split())
+    memory = json.loads((tmp_path / "out" / "report.json").read_text())["memory"]
+    assert f"{memory['weights_ram_bytes']:,} bytes" in shown and memory["weights_ram_bytes"] > 20_000
+    assert f"{memory['fast_code']['bytes']:,} of 16,384 bytes" in shown
+
+
 def test_the_sram_budget_covers_stack_and_arena(example: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = invoke("build", example / "kws_dscnn.onnx", "--board", "stm32f746", "-o", out, "--sram", "14K",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import math
 import struct
+from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.deploy.toy import Toy
+from tinycompile.codegen.constants import fixed_point
 from tinycompile.deploy import build_host
 from tinycompile.resources import folder
 
@@ -102,18 +103,34 @@ def said(library: ctypes.CDLL) -> str:
     return spoken
 
 
-@given(value=st.floats(width=32))
-def test_floats_print_with_six_decimals(text: ctypes.CDLL, value: float) -> None:
-    text.tc_put_float(ctypes.c_float(value))
-    shown = said(text)
-    if math.isnan(value):
-        assert shown == "nan"
-    elif abs(value) >= 4.0e9:
+class Scale(ctypes.Structure):
+    """``tc_scale`` of text.h."""
+
+    _fields_ = [(name, ctypes.c_uint32) for name in ("whole", "high", "low")]
+
+
+@given(
+    value=st.integers(-(2**31), 2**31 - 1) | st.integers(-255, 255),
+    scale=st.floats(0, 2.0**40, width=32) | st.floats(2.0**-30, 16, width=32),
+)
+@example(value=3, scale=0.33333333)
+@example(value=1, scale=0.99999994)
+@example(value=-1, scale=2.0**-100)
+def test_scaled_values_print_with_six_decimals(text: ctypes.CDLL, value: int, scale: float) -> None:
+    text.tc_put_scaled(ctypes.c_int32(value), ctypes.byref(Scale(*(int(part[:-1]) for part in fixed_point(scale)))))
+    shown, exact = said(text), value * Fraction(scale)
+    if abs(exact) >= 4 * 10**9:
         assert shown == ("-inf" if value < 0 else "inf")
     else:
         assert len(shown.partition(".")[2]) == 6
-        fraction = 2.0**-24  # (value - whole) * 1e6 is rounded to float32
-        assert abs(float(shown) - value) <= 0.5e-6 + 1.1 * fraction
+        assert shown.startswith("-") == (value < 0)
+        assert abs(Fraction(shown) - exact) <= Fraction(1, 2 * 10**6) + Fraction(abs(value), 2**64) + Fraction(1, 2**32)
+
+
+def test_only_no_scale_is_zero() -> None:
+    assert fixed_point(0.0) == ("0u", "0u", "0u")
+    assert fixed_point(1e-30) == ("0u", "0u", "1u")
+    assert fixed_point(0.75) == ("0u", f"{3 << 30}u", "0u")
 
 
 @given(value=st.integers(-(2**31), 2**31 - 1))

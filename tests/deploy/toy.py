@@ -39,9 +39,9 @@ MODEL = """#include "toy.h"
 #define TC_MODEL_RUN() toy_run(tc_arena, 0, 0)
 #define TC_MODEL_INPUT_BYTES {inputs}u
 #define TC_MODEL_INPUT_COUNT 1
-#define TC_MODEL_INPUTS {{ {{ tc_arena, {inputs}, 0.5f, -3, 1 }} }}
+#define TC_MODEL_INPUTS {{ {{ tc_arena, {inputs}, {{ 0, 1u << 31, 0 }}, -3, 1 }} }}
 #define TC_MODEL_OUTPUT_COUNT 2
-#define TC_MODEL_OUTPUTS {{ {{ tc_arena, 10, 0.25f, -3, 1 }}, {{ tc_arena + 12, 4, 0.0f, 0, 4 }} }}
+#define TC_MODEL_OUTPUTS {{ {{ tc_arena, 10, {{ 0, 1u << 30, 0 }}, -3, 1 }}, {{ tc_arena + 12, 4, {{ 0 }}, 0, 4 }} }}
 """
 
 

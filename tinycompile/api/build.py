@@ -160,7 +160,7 @@ class _Work:
                     compiled.sources, compiled.board, self.draft,
                     console=options.console, checked=options.checked, keep_input=keep_input, sram=options.sram,
                     heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=self.toolchain,
-                    optimize="-Os" if options.goal.least == "code" else "-O2",
+                    optimize=compiled.optimize,
                 )  # fmt: skip
             except DoesNotFit as error:
                 raise error if error.memory != "flash" else error.using(flash_parts(compiled.program, error)) from None

@@ -28,6 +28,8 @@ class Compiled:
     program: Program
     sources: Sources
     board: Board
+    optimize: str = "-O2"
+    """The compiler's level for firmware."""
 
     @property
     def graph(self) -> Graph:
@@ -115,4 +117,5 @@ def plan_graph(
         check_flash(program, board)
     with progress.stage("generate C"):
         sources = codegen.render(program, name=name, checked=checked)
-    return Compiled(source, quantized, program, sources, board)
+    optimize = "-Os" if goal.least == "code" else "-O2"
+    return Compiled(source, quantized, program, sources, board, optimize)

@@ -238,9 +238,8 @@ class _Miss:
 
 def _leanest(work: Work, limits: Limits) -> Images:
     """The program with the least memory, if that fits after all. Raises DoesNotFit with what it needs."""
-    if limits.weights_in_ram:
-        limits = limits.within(least_constants(work.graph, work.board))
-    found = [_attempted(work, limits, candidate) for candidate in leanest(work.graph, work.board, limits.goal)]
+    lean = limits.within(least_constants(work.graph, work.board)) if limits.weights_in_ram else limits
+    found = [_attempted(work, lean, candidate) for candidate in leanest(work.graph, work.board, lean.goal)]
     fitting = [one for one in found if isinstance(one, Images)]
     if not fitting:
         misses = [one for one in found if isinstance(one, _Miss)]

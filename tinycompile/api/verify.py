@@ -118,6 +118,7 @@ def _run_qemu(compiled: Compiled, inputs: Inputs, toolchain: Toolchain | None, *
         image = build_firmware(
             compiled.sources, compiled.board, Path(folder),
             console="semihosting", heat=compiled.heat, weights_in_ram=weights_in_ram, toolchain=toolchain,
+            optimize=compiled.optimize,
         )  # fmt: skip
         return run_in_qemu(image.elf, compiled.board, compiled.program, inputs, run=compiled.sources.entry)
 

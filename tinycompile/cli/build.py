@@ -97,7 +97,8 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
         table.add_row("  copy of the input", f"{memory['input_copy_bytes']:,} bytes")
     if memory["weights_ram_bytes"]:
         table.add_row("  weights", f"{memory['weights_ram_bytes']:,} bytes")
-    table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes")
+    code = f"{memory['flash_sections']['text']:,} of them code"
+    table.add_row("flash", f"{memory['flash_bytes']:,} of {memory['flash_available']:,} bytes, {code}")
     if memory["fast_code"]:
         fast = memory["fast_code"]
         what = f"{fast['bytes']:,} of {fast['available']:,} bytes: {len(fast['functions'])} functions run from there"

@@ -45,6 +45,16 @@ def number(value: float) -> str:
     return f"{text}f" if any(mark in text for mark in ".en") else f"{text}.0f"
 
 
+def fixed_point(scale: float) -> tuple[str, str, str]:
+    """uint32 literals: a float32 scale's integer part and 64 bits of its fraction; all zero only where it is.
+
+    More than 2**32 - 1 counts as that: no product of it is a number that the firmware prints.
+    """
+    bits = round(float(np.float32(scale)) * 2.0**64)
+    value = min(max(bits, int(scale > 0)), (1 << 96) - 1)
+    return f"{value >> 64}u", f"{value >> 32 & 0xFFFFFFFF}u", f"{value & 0xFFFFFFFF}u"
+
+
 def _texts(flat: Array) -> list[str]:
     if flat.dtype == np.float32:
         return [number(v) for v in flat.tolist()]

@@ -12,7 +12,7 @@ import jinja2
 from tinycompile import resources
 from tinycompile.codegen import checked as canaries
 from tinycompile.codegen.arguments import arguments, extents, fold, parameters
-from tinycompile.codegen.constants import declaration, definition, number
+from tinycompile.codegen.constants import declaration, definition, fixed_point, number
 from tinycompile.codegen.layer import Layer
 from tinycompile.codegen.names import bank_name, bank_symbols, comment_text, identifier, snake
 from tinycompile.codegen.sources import Sources
@@ -67,6 +67,7 @@ def _context(
         "includes": sorted({s for layer in layers for s in layer.kernel.sources}),
         "guards": guards,
         "number": number,
+        "fixed_point": fixed_point,
     }
 
 
@@ -141,15 +142,20 @@ def _function(layer: Layer) -> str:
     op, io, kernel = layer.op, layer.io, layer.kernel
     head = parameters(kernel.arguments, io, kernel.scratch(op, io) > 0)
     comment = comment_text(f"{op.name}: {op.label()}, {io.out}, by {kernel.name}")
+    signature = f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})"
     context = {
-        "signature": f"/* {comment} */\nTC_LAYER void {layer.symbol}({head})",
+        "signature": signature,
         "op": op,
         "io": io,
         "c": SimpleNamespace(**{n: layer.array_name(n) for n in layer.arrays}),
         "n": SimpleNamespace(**kernel.numbers(op, io)),
         "p": op.parameters(io),
-        "arguments": kernel.arguments,
-        "fixed": layer.fixed,
+        "layer": {
+            "signature": signature,
+            "symbol": layer.symbol,
+            "arguments": kernel.arguments,
+            "fixed": layer.fixed,
+        },
     }
     return _print(kernel.template, context)
 

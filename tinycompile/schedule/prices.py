@@ -103,7 +103,7 @@ class Prices:
     def _row_cycles(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
         """Cycles of all calls of an op by rows; None where the kernel does not fit one of them."""
         parts = rows.of[op.name]
-        key = tuple(map(id, parts)), kernel.name
+        key = tuple(map(id, parts)), kernel.key
         if key not in self._rows:
             self._rows[key] = parts, self._sum(rows, op, kernel)
         return self._rows[key][1]
@@ -123,8 +123,8 @@ def _best(prices: Sequence[Price], limit: int) -> Price:
 
 def _both(one: Sequence[Price], other: Sequence[Price]) -> list[Price]:
     """The kernels that are in both, with the cycles of both."""
-    second = {price.kernel.name: price for price in other}
-    pairs = [(price, second[price.kernel.name]) for price in one if price.kernel.name in second]
+    second = {price.kernel.key: price for price in other}
+    pairs = [(price, second[price.kernel.key]) for price in one if price.kernel.key in second]
     return [Price(a.kernel, a.cycles + b.cycles, max(a.scratch, b.scratch)) for a, b in pairs]
 
 

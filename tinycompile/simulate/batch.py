@@ -138,10 +138,10 @@ tc_status batch_run(uint8_t *arena, const int8_t *input, int8_t *output)
 #define TC_MODEL_STREAMED 0
 #define TC_MODEL_RUN() batch_run(tc_arena, NULL, NULL)
 #define TC_MODEL_INPUT_COUNT 1
-#define TC_MODEL_INPUTS {{ {{ tc_arena, {given}, 1.0f, 0, 1 }} }}
+#define TC_MODEL_INPUTS {{ {{ tc_arena, {given}, {{ 1, 0, 0 }}, 0, 1 }} }}
 #define TC_MODEL_INPUT_BYTES {given}
 #define TC_MODEL_OUTPUT_BYTES {expected}
 #define TC_MODEL_OUTPUT_COUNT 1
-#define TC_MODEL_OUTPUTS {{ {{ tc_arena + {given}, {expected}, 1.0f, 0, 1 }} }}
+#define TC_MODEL_OUTPUTS {{ {{ tc_arena + {given}, {expected}, {{ 1, 0, 0 }}, 0, 1 }} }}
 """
     return {"batch.h": header, "batch.c": body, "tc_firmware_model.h": firmware}

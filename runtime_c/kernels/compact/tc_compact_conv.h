@@ -46,32 +46,6 @@ TC_INLINE int8_t *tc_compact_store(
     return o;
 }
 
-TC_SHARED int8_t *tc_compact_store_native(
-    int8_t *o, const int32_t *acc, const tc_compact_conv *c, int32_t channel, int32_t count)
-{
-    return tc_compact_store(TC_NATIVE, o, acc, c, channel, count);
-}
-
-TC_SHARED int8_t *tc_compact_store_double(
-    int8_t *o, const int32_t *acc, const tc_compact_conv *c, int32_t channel, int32_t count)
-{
-    return tc_compact_store(TC_DOUBLE, o, acc, c, channel, count);
-}
-
-TC_SHARED int8_t *tc_compact_store_single(
-    int8_t *o, const int32_t *acc, const tc_compact_conv *c, int32_t channel, int32_t count)
-{
-    return tc_compact_store(TC_SINGLE, o, acc, c, channel, count);
-}
-
-TC_INLINE int8_t *tc_compact_stored(
-    tc_scheme scheme, int8_t *o, const int32_t *acc, const tc_compact_conv *c, int32_t channel, int32_t count)
-{
-    return scheme == TC_NATIVE   ? tc_compact_store_native(o, acc, c, channel, count)
-           : scheme == TC_DOUBLE ? tc_compact_store_double(o, acc, c, channel, count)
-                                 : tc_compact_store_single(o, acc, c, channel, count);
-}
-
 /* Elements from the first row to row ``y``, which may lie in a ring, and there to column ``x``. */
 TC_INLINE int32_t tc_compact_at(const tc_compact_conv *c, int32_t y, int32_t x)
 {
@@ -224,7 +198,7 @@ TC_INLINE void tc_compact_convolve(
                     const int32_t count = rest < 4 ? rest : 4;
                     int32_t acc[4];
                     w = tc_compact_products(acc, c->bias + channel, patch, w, c->words);
-                    o = tc_compact_stored(scheme, o, acc, c, channel, count);
+                    o = tc_compact_store(scheme, o, acc, c, channel, count);
                     channel += count;
                 }
             }
@@ -403,7 +377,7 @@ TC_INLINE void tc_compact_each_channel(
             for (channel = 0; channel < c->channels; channel += count) {
                 int32_t acc[4];
                 count = tc_compact_channels(acc, taps, end, c, channel);
-                o = tc_compact_stored(scheme, o, acc, c, channel, count);
+                o = tc_compact_store(scheme, o, acc, c, channel, count);
             }
         }
     }

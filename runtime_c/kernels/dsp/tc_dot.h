@@ -119,23 +119,24 @@ TC_INLINE uint32_t *tc_spread_value(uint32_t *to, int32_t value, int32_t pairs, 
 }
 
 /* Four filters by `pixels` pixels, as the blocks in assembly compute them: sums[4 * j + f] is filter f at pixel j.
- * Stream: four start values, then two words a pair, each for two filters: the first one's weights are bytes 0 and 2.
- * The second one's are bytes 1 and 3; or, where `mixed`, each half of the word is 256 times the second one's weight plus
- * the first one's, and so are the start values and the sums modulo 2^32. */
+ * Stream: four start values, then for each pair of inputs four words, a pair of weights each; or, where filters are
+ * `mixed`, two words, each for two filters: its halves are 256 times the second one's weight plus the first one's, and so
+ * is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and 2. */
 TC_INLINE void tc_dot_four(int32_t *sums, const uint32_t *x, const int32_t *stream, int32_t pairs, int32_t pixels,
                            int32_t step, int mixed)
 {
     int32_t f, j, q;
-    for (f = 0; f < 4; f += 2) {
-        for (j = 0; j < pixels; j++) {
-            int32_t first = stream[f], second = stream[f + 1];
+    for (j = 0; j < pixels; j++) {
+        for (f = 0; f < 4; f++) {
+            int32_t sum = stream[f];
             for (q = 0; q < pairs; q++) {
-                uint32_t w = (uint32_t)stream[4 + 2 * q + f / 2];
-                first = tc_smlad(x[step * q + j], tc_sxtb16(w), first);
-                second = tc_smlad(x[step * q + j], mixed ? w : tc_sxtb16_ror8(w), second);
+                uint32_t w = (uint32_t)stream[4 + (mixed ? 2 * q + f / 2 : 4 * q + f)];
+                sum = tc_smlad(x[step * q + j], mixed && f % 2 == 0 ? tc_sxtb16(w) : w, sum);
             }
-            sums[4 * j + f] = first;
-            sums[4 * j + f + 1] = mixed ? (int32_t)((uint32_t)second - (uint32_t)first) >> 8 : second;
+            sums[4 * j + f] = sum;
+        }
+        for (f = 0; mixed && f < 4; f += 2) {
+            sums[4 * j + f + 1] = (int32_t)((uint32_t)sums[4 * j + f + 1] - (uint32_t)sums[4 * j + f]) >> 8;
         }
     }
 }

@@ -2,7 +2,9 @@
  *
  * With S = 2^16, X = x0 + x2 S and W = w2 + w0 S give X W = x0 w2 + (x0 w0 + x2 w2) S modulo S^2: the high half is the
  * sum of two products, the low half is of no use but for its carry. Both halves must stay in int16 until they are
- * taken apart: after four products (WIDE) where the weights of every group allow it, else after two (NARROW).
+ * taken apart: after four products (WIDE) where the weights of every group allow it, else after two (NARROW). Where
+ * few groups do not, they have smaller weights, and the filter goes on with what is missing (FIXED): how many times, and
+ * for each its weight in the low half of a word and the place of the input in the high half. The input is the x0 or the x1 of a group, in the low half of a word.
  *
  * Inputs come in groups of four: of a pixel two words, x0 + x2 S and x1 + x3 S; of a filter one word of the bytes
  * w2 + 128, w3 + 128, w0 + 128, w1 + 128, the first lowest. A tile is 3 or 4 pixels that share each filter's weights
@@ -57,6 +59,16 @@ TC_INLINE void tc_spread(uint32_t *to, const void *from, int32_t count, int32_t 
 #define TC_TILE_GROUP_4(taken) TC_TILE_GROUP_3(taken) taken(TC_TILE_HIGH, "r9")
 #define TC_TILE_GROUPS_ONCE(group, taken) "1:\n" group(taken) "cmp r1, lr\n bne 1b\n"
 #define TC_TILE_GROUPS_TWICE(group, taken) "1:\n" group(taken) group(taken) "cmp r1, lr\n bne 1b\n"
+#define TC_TILE_GROUPS_THRICE(group, taken) "1:\n" group(taken) group(taken) group(taken) "cmp r1, lr\n bne 1b\n"
+
+/* What is missing of the sums; the place is told in bytes below the end of the pixels. */
+#define TC_TILE_FIX(pixel) "ldr r5, [r3, #8 * " #pixel "]\n sxth r5, r5\n muls r5, r4, r5\n"
+#define TC_TILE_FIX_3 TC_TILE_FIX(0) "adds r6, r6, r5\n" TC_TILE_FIX(1) "adds r7, r7, r5\n" TC_TILE_FIX(2) "add r8, r5\n"
+#define TC_TILE_FIX_4 TC_TILE_FIX_3 TC_TILE_FIX(3) "add r9, r5\n"
+#define TC_TILE_EXACT(fix) ""
+#define TC_TILE_FIXED(fix)                                                                                            \
+    "ldmia r0!, {r2}\n cmp r2, #0\n beq 6f\n 5:\n ldmia r0!, {r3}\n sxth r4, r3\n lsrs r3, r3, #16\n subs r3, r1, r3\n" fix  \
+    "subs r2, r2, #1\n bne 5b\n 6:\n"
 
 /* r10, r11, r12. */
 #define TC_TILE_HALF "movs r4, #0x80\n lsls r4, r4, #8\n mov r10, r4\n"
@@ -94,8 +106,8 @@ TC_INLINE void tc_spread(uint32_t *to, const void *from, int32_t count, int32_t 
 /* Outputs of a tile of ``n`` pixels for all filters up to ``end``. Behind its groups a filter has four words: see
  * TC_TILE_SHORT. ``next`` and ``back`` are instructions that move r1 from an output to that of the next pixel, and
  * from that of the last pixel to the next channel of the first. */
-#define TC_TILE_NATIVE(filters, end, pixels, groups, to, outputs, n, loop, taken, scale, shift, upper, rest, span,    \
-                       low, next, back)                                                                               \
+#define TC_TILE_NATIVE(filters, end, pixels, groups, to, outputs, n, loop, taken, fixed, scale, shift, upper, rest,    \
+                       span, low, next, back)                                                                              \
     do {                                                                                                              \
         register const uint32_t *filters_ __asm__("r0") = (filters);                                                  \
         register uint32_t *pixels_ __asm__("r1") = (pixels);                                                          \
@@ -105,7 +117,7 @@ TC_INLINE void tc_spread(uint32_t *to, const void *from, int32_t count, int32_t 
         __asm__ volatile(                                                                                             \
             ".syntax unified\n str r3, [r2]\n str r4, [r2, #4]\n str r1, [r2, #8]\n mov lr, r2\n" TC_TILE_BYTES       \
             TC_TILE_HALF "2:\n" TC_TILE_ZERO TC_TILE_GROUPS_##loop(TC_TILE_GROUP_##n, TC_TILE_##taken)                                 \
-            "ldmia r0!, {r2, r3, r4, r5}\n str r0, [r1, #12]\n ldr r1, [r1]\n"                                        \
+                TC_TILE_##fixed(TC_TILE_FIX_##n) "ldmia r0!, {r2, r3, r4, r5}\n str r0, [r1, #12]\n ldr r1, [r1]\n"                                        \
             TC_TILE_OUTPUTS_##n(scale, shift, upper, rest, span, low, next) back                     \
             "mov r0, lr\n str r1, [r0]\n ldr r1, [r0, #8]\n ldr r2, [r0, #4]\n ldr r0, [r0, #12]\n"                   \
             TC_TILE_##scale##_AGAIN "cmp r0, r2\n beq 4f\n b 2b\n 4:\n"                                               \
@@ -115,14 +127,14 @@ TC_INLINE void tc_spread(uint32_t *to, const void *from, int32_t count, int32_t 
     } while (0)
 
 /* The sums of one filter, written behind the groups; returns the end of the filter. */
-#define TC_TILE_SUMS(filter, pixels, groups, n, loop, taken)                                                          \
+#define TC_TILE_SUMS(filter, pixels, groups, n, loop, taken, fixed)                                                          \
     do {                                                                                                              \
         register const uint32_t *filter_ __asm__("r0") = (filter);                                                    \
         register uint32_t *pixels_ __asm__("r1") = (pixels);                                                          \
         register uint32_t *behind_ __asm__("r2") = (pixels) + 2 * (n) * (groups);                                     \
         __asm__ volatile(".syntax unified\n mov lr, r2\n" TC_TILE_BYTES TC_TILE_HALF TC_TILE_ZERO                     \
                              TC_TILE_GROUPS_##loop(TC_TILE_GROUP_##n, TC_TILE_##taken)                                \
-                         "stmia r1!, {r6, r7}\n mov r6, r8\n mov r7, r9\n stmia r1!, {r6, r7}\n"                      \
+                                 TC_TILE_##fixed(TC_TILE_FIX_##n) "stmia r1!, {r6, r7}\n mov r6, r8\n mov r7, r9\n stmia r1!, {r6, r7}\n"                      \
                          : "+r"(filter_), "+r"(pixels_), "+r"(behind_)                                                \
                          :                                                                                            \
                          : "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");      \
@@ -155,10 +167,17 @@ TC_INLINE uint32_t tc_high_half(uint32_t x)
     return tc_shifted(x + 0x8000u, 16);
 }
 
+/* The product of the low halves. */
+TC_INLINE uint32_t tc_low_product(uint32_t x, uint32_t y)
+{
+    return tc_shifted(x << 16, 16) * tc_shifted(y << 16, 16);
+}
+
 /* The sums of one filter with ``n`` pixels. */
 TC_INLINE const uint32_t *tc_tile_sums(const uint32_t *filter, const uint32_t *pixels, int32_t groups, int n, int wide,
-                                       uint32_t *sums)
+                                       int fixed, uint32_t *sums)
 {
+    uint32_t count;
     int j;
     for (j = 0; j < n; j++) {
         sums[j] = 0;
@@ -168,6 +187,11 @@ TC_INLINE const uint32_t *tc_tile_sums(const uint32_t *filter, const uint32_t *p
         for (j = 0; j < n; j++, pixels += 2) {
             const uint32_t a = pixels[0] * w0, b = pixels[1] * w1;
             sums[j] += wide ? tc_high_half(a + b) : tc_high_half(a) + tc_high_half(b);
+        }
+    }
+    for (count = fixed ? *filter++ : 0u; count > 0; count--, filter++) {
+        for (j = 0; j < n; j++) {
+            sums[j] += tc_low_product((pixels - (*filter >> 18))[2 * j], *filter);
         }
     }
     return filter;
@@ -192,12 +216,13 @@ TC_INLINE int8_t tc_tile_output(uint32_t sum, const uint32_t *scale, int is_long
 }
 
 TC_INLINE void tc_tile_native(const uint32_t *filters, const uint32_t *end, const uint32_t *pixels, int32_t groups,
-                              int8_t *to, int32_t outputs, int n, int wide, int is_long, int shift, int span, int low)
+                              int8_t *to, int32_t outputs, int n, int wide, int fixed, int is_long, int shift, int span,
+                              int low)
 {
     uint32_t sums[4];
     int j;
     for (; filters < end; filters += 4, to++) {
-        filters = tc_tile_sums(filters, pixels, groups, n, wide, sums);
+        filters = tc_tile_sums(filters, pixels, groups, n, wide, fixed, sums);
         for (j = 0; j < n; j++) {
             to[j * outputs] = tc_tile_output(sums[j], filters, is_long, shift, span, low);
         }
@@ -206,13 +231,16 @@ TC_INLINE void tc_tile_native(const uint32_t *filters, const uint32_t *end, cons
 
 #define TC_TILE_WIDE 1
 #define TC_TILE_NARROW 0
+#define TC_TILE_FIXED 1
+#define TC_TILE_EXACT 0
 #define TC_TILE_LONG 1
 #define TC_TILE_SHORT 0
-#define TC_TILE_NATIVE(filters, end, pixels, groups, to, outputs, n, loop, taken, scale, shift, upper, rest, span,    \
-                       low, next, back)                                                                               \
-    tc_tile_native(filters, end, pixels, groups, to, outputs, n, TC_TILE_##taken, TC_TILE_##scale, shift, span, low)
-#define TC_TILE_SUMS(filter, pixels, groups, n, loop, taken)                                                          \
-    (filter) = tc_tile_sums(filter, pixels, groups, n, TC_TILE_##taken, (pixels) + 2 * (n) * (groups))
+#define TC_TILE_NATIVE(filters, end, pixels, groups, to, outputs, n, loop, taken, fixed, scale, shift, upper, rest,    \
+                       span, low, next, back)                                                                              \
+    tc_tile_native(filters, end, pixels, groups, to, outputs, n, TC_TILE_##taken, TC_TILE_##fixed, TC_TILE_##scale,   \
+                   shift, span, low)
+#define TC_TILE_SUMS(filter, pixels, groups, n, loop, taken, fixed)                                                          \
+    (filter) = tc_tile_sums(filter, pixels, groups, n, TC_TILE_##taken, TC_TILE_##fixed, (pixels) + 2 * (n) * (groups))
 
 #endif
 

@@ -2,8 +2,8 @@
  * and one multiply by a weight makes both products. See tc_pairs.h.
  *
  * Four channels at a time, their pixels are taken from their words: a line of columns, of each column four channels,
- * of each channel up to three rows. The products of one column add up in both halves of a word (WIDE) where the weights
- * of the channel allow it; T sums these words, and U sums their high halves: modulo 2^32, T = L + H S and U = H, so
+ * of each channel its rows. The products of up to three rows of a column add up in both halves of a word (WIDE) where the
+ * weights of the channel allow it; T sums these words, and U sums their high halves: modulo 2^32, T = L + H S and U = H, so
  * that L = T - U S. */
 #ifndef TC_PAIRS_PLANE_H
 #define TC_PAIRS_PLANE_H
@@ -24,9 +24,13 @@
     "adds r5, r5, r6\n str r5, [r1, #4 * (" #row " + 2 * " #rows ")]\n"                                               \
     "asrs r5, r3, #24\n asrs r6, r4, #24\n lsls r6, r6, #16\n"                                                        \
     "adds r5, r5, r6\n str r5, [r1, #4 * (" #row " + 3 * " #rows ")]\n"
-#define TC_PLANE_TAKE_1 TC_PLANE_TAKE(0, 1)
-#define TC_PLANE_TAKE_2 TC_PLANE_TAKE(0, 2) TC_PLANE_TAKE(1, 2)
-#define TC_PLANE_TAKE_3 TC_PLANE_TAKE(0, 3) TC_PLANE_TAKE(1, 3) TC_PLANE_TAKE(2, 3)
+#define TC_PLANE_TAKE_1(rows) TC_PLANE_TAKE(0, rows)
+#define TC_PLANE_TAKE_2(rows) TC_PLANE_TAKE_1(rows) TC_PLANE_TAKE(1, rows)
+#define TC_PLANE_TAKE_3(rows) TC_PLANE_TAKE_2(rows) TC_PLANE_TAKE(2, rows)
+#define TC_PLANE_TAKE_4(rows) TC_PLANE_TAKE_3(rows) TC_PLANE_TAKE(3, rows)
+#define TC_PLANE_TAKE_5(rows) TC_PLANE_TAKE_4(rows) TC_PLANE_TAKE(4, rows)
+#define TC_PLANE_TAKE_6(rows) TC_PLANE_TAKE_5(rows) TC_PLANE_TAKE(5, rows)
+#define TC_PLANE_TAKE_7(rows) TC_PLANE_TAKE_6(rows) TC_PLANE_TAKE(6, rows)
 
 /* A line of ``columns`` of four channels at ``input``; ``table`` has the places of both pixels of a word. */
 #define TC_PLANE_LINE(line, table, input, columns, rows, padding)                                                     \
@@ -36,7 +40,7 @@
         register uint32_t *line_ __asm__("r1") = (line);                                                              \
         register const int8_t *input_ __asm__("r2") = (input);                                                        \
         register int32_t columns_ __asm__("r7") = (columns);                                                          \
-        __asm__ volatile(".syntax unified\n 1:\n" TC_PLANE_TAKE_##rows                                                \
+        __asm__ volatile(".syntax unified\n 1:\n" TC_PLANE_TAKE_##rows(rows)                                                \
                          "adds r1, r1, #16 * " #rows "\n subs r7, r7, #1\n beq 2f\n b 1b\n 2:\n"                      \
                          : "+r"(table_), "+r"(line_), "+r"(columns_)                                                  \
                          : "r"(input_)                                                                                \
@@ -49,12 +53,10 @@
                                 "mov r9, " product "\n"
 #define TC_PLANE_NEXT(product) "add r8, " product "\n add " product ", r10\n asrs " product ", " product ", #16\n"    \
                                "add r9, " product "\n"
-#define TC_PLANE_PRODUCTS_1 "ldmia r0!, {r2}\n adds r0, r0, #12\n ldmia r1!, {r5}\n muls r5, r2, r5\n"
-#define TC_PLANE_PRODUCTS_2                                                                                           \
-    "ldmia r0!, {r2, r3}\n adds r0, r0, #24\n ldmia r1!, {r5, r6}\n muls r5, r2, r5\n muls r6, r3, r6\n"
+#define TC_PLANE_PRODUCTS_1 "ldmia r0!, {r2}\n ldmia r1!, {r5}\n muls r5, r2, r5\n"
+#define TC_PLANE_PRODUCTS_2 "ldmia r0!, {r2, r3}\n ldmia r1!, {r5, r6}\n muls r5, r2, r5\n muls r6, r3, r6\n"
 #define TC_PLANE_PRODUCTS_3                                                                                           \
-    "ldmia r0!, {r2, r3, r4}\n adds r0, r0, #36\n ldmia r1!, {r5, r6, r7}\n muls r5, r2, r5\n muls r6, r3, r6\n"      \
-    "muls r7, r4, r7\n"
+    "ldmia r0!, {r2, r3, r4}\n ldmia r1!, {r5, r6, r7}\n muls r5, r2, r5\n muls r6, r3, r6\n muls r7, r4, r7\n"
 #define TC_PLANE_WIDE_1(take) TC_PLANE_PRODUCTS_1 take("r5")
 #define TC_PLANE_WIDE_2(take) TC_PLANE_PRODUCTS_2 "adds r5, r5, r6\n" take("r5")
 #define TC_PLANE_WIDE_3(take) TC_PLANE_PRODUCTS_3 "adds r5, r5, r6\n adds r5, r5, r7\n" take("r5")
@@ -122,12 +124,13 @@ TC_INLINE void tc_plane_native(const uint32_t *filter, const uint32_t *line, con
         for (column = 0; column < columns; column++) {
             uint32_t sum = 0;
             for (row = 0; row < rows; row++) {
-                const uint32_t product = line[column * 4 * rows + row] * filter[column * rows + row];
-                sum += product;
-                u += wide ? 0u : tc_high_half(product);
+                sum += line[column * 4 * rows + row] * filter[column * rows + row];
+                if (!wide || row % 3 == 2 || row == rows - 1) {
+                    t += sum;
+                    u += tc_high_half(sum);
+                    sum = 0;
+                }
             }
-            t += sum;
-            u += wide ? tc_high_half(sum) : 0u;
         }
         to[0] = tc_tile_output(t - (u << 16), filter + rows * columns, is_long, shift, span, low);
         to[apart] = tc_tile_output(u, filter + rows * columns, is_long, shift, span, low);

@@ -48,6 +48,13 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
         TC_ROW_FILTER_NARROW("r12") TC_ROW_FILTER_NARROW("lr")
 #define TC_ROW_GROUPS_ONCE(group) "1:\n" group "cmp r8, r9\n bne 1b\n"
 #define TC_ROW_GROUPS_TWICE(group) "1:\n" group group "cmp r8, r9\n bne 1b\n"
+#define TC_ROW_GROUPS_THRICE(group) "1:\n" group group group "cmp r8, r9\n bne 1b\n"
+/* What is missing of the sums. */
+#define TC_ROW_FIX(sum)                                                                                               \
+    "ldmia r0!, {r2}\n cmp r2, #0\n beq 6f\n 5:\n ldmia r0!, {r3}\n sxth r4, r3\n lsrs r3, r3, #16\n subs r3, r1, r3\n ldr r5, [r3]\n"   \
+    "sxth r5, r5\n muls r5, r4, r5\n add " sum ", r5\n subs r2, r2, #1\n bne 5b\n 6:\n"
+#define TC_ROW_EXACT ""
+#define TC_ROW_FIXED "mov r1, r9\n" TC_ROW_FIX("r10") TC_ROW_FIX("r11") TC_ROW_FIX("r12") TC_ROW_FIX("lr")
 #define TC_ROW_START                                                                                                  \
     "movs r4, #0xFF\n lsls r5, r4, #16\n orrs r4, r4, r5\n movs r5, #0\n"                                             \
     "mov r10, r5\n mov r11, r5\n mov r12, r5\n mov lr, r5\n"
@@ -57,7 +64,7 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
                                                                                              "mov r0, r8\n"
 
 /* The outputs of all blocks of filters up to ``end``; behind the groups of a block come the words of its scales. */
-#define TC_ROW_NATIVE(filters, end, inputs, words, to, loop, taken, scale, shift, upper, rest, span, low)             \
+#define TC_ROW_NATIVE(filters, end, inputs, words, to, loop, taken, fixed, scale, shift, upper, rest, span, low)      \
     do {                                                                                                              \
         register const uint32_t *filters_ __asm__("r0") = (filters);                                                  \
         register uint32_t *inputs_ __asm__("r1") = (inputs);                                                          \
@@ -66,7 +73,7 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
         register const uint32_t *end_ __asm__("r4") = (end);                                                          \
         __asm__ volatile(".syntax unified\n str r3, [r2]\n str r4, [r2, #4]\n str r1, [r2, #8]\n mov r9, r2\n"        \
                          "mov r8, r1\n 2:\n" TC_ROW_START TC_ROW_GROUPS_##loop(TC_ROW_GROUP_##taken)                  \
-                         "mov r1, r9\n ldr r1, [r1]\n"                                                                \
+                             TC_ROW_##fixed "mov r1, r9\n ldr r1, [r1]\n"                                                                \
                          TC_ROW_OUTPUT("r10", scale, shift, upper, rest, span, low)                                   \
                          TC_ROW_OUTPUT("r11", scale, shift, upper, rest, span, low)                                   \
                          TC_ROW_OUTPUT("r12", scale, shift, upper, rest, span, low)                                   \
@@ -79,13 +86,13 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
     } while (0)
 
 /* The sums of one block, written behind the inputs; ``filters`` goes on to the next. */
-#define TC_ROW_SUMS(filters, inputs, words, loop, taken)                                                              \
+#define TC_ROW_SUMS(filters, inputs, words, loop, taken, fixed)                                                              \
     do {                                                                                                              \
         register const uint32_t *filters_ __asm__("r0") = (filters);                                                  \
         register uint32_t *inputs_ __asm__("r1") = (inputs);                                                          \
         register uint32_t *behind_ __asm__("r2") = (inputs) + (words);                                                \
         __asm__ volatile(".syntax unified\n mov r9, r2\n mov r8, r1\n" TC_ROW_START                                   \
-                         TC_ROW_GROUPS_##loop(TC_ROW_GROUP_##taken)                                                   \
+                             TC_ROW_GROUPS_##loop(TC_ROW_GROUP_##taken) TC_ROW_##fixed                                \
                          "mov r4, r9\n mov r2, r10\n mov r3, r11\n stmia r4!, {r2, r3}\n mov r2, r12\n mov r3, lr\n"  \
                          "stmia r4!, {r2, r3}\n"                                                                      \
                          : "+r"(filters_), "+r"(inputs_), "+r"(behind_)                                               \
@@ -97,9 +104,10 @@ TC_INLINE void tc_row_narrow(uint32_t *to, const void *from, int32_t count)
 #else
 
 TC_INLINE const uint32_t *tc_row_sums(const uint32_t *filters, const uint32_t *inputs, int32_t words, int wide,
-                                      uint32_t *sums)
+                                      int fixed, uint32_t *sums)
 {
     const uint32_t *end = inputs + words;
+    uint32_t count;
     int j;
     sums[0] = sums[1] = sums[2] = sums[3] = 0;
     for (; inputs < end; inputs += wide ? 3 : 4) {
@@ -109,26 +117,31 @@ TC_INLINE const uint32_t *tc_row_sums(const uint32_t *filters, const uint32_t *i
                             : tc_shifted(a + inputs[2], 16) + tc_shifted(b + inputs[3], 16);
         }
     }
+    for (j = 0; fixed && j < 4; j++) {
+        for (count = *filters++; count > 0; count--, filters++) {
+            sums[j] += tc_low_product(*(end - (*filters >> 18)), *filters);
+        }
+    }
     return filters;
 }
 
 TC_INLINE void tc_row_native(const uint32_t *filters, const uint32_t *end, const uint32_t *inputs, int32_t words,
-                             int8_t *to, int wide, int is_long, int shift, int span, int low)
+                             int8_t *to, int wide, int fixed, int is_long, int shift, int span, int low)
 {
     uint32_t sums[4];
     int j;
     while (filters < end) {
-        filters = tc_row_sums(filters, inputs, words, wide, sums);
+        filters = tc_row_sums(filters, inputs, words, wide, fixed, sums);
         for (j = 0; j < 4; j++, filters += 4) {
             *to++ = tc_tile_output(sums[j], filters, is_long, shift, span, low);
         }
     }
 }
 
-#define TC_ROW_NATIVE(filters, end, inputs, words, to, loop, taken, scale, shift, upper, rest, span, low)             \
-    tc_row_native(filters, end, inputs, words, to, TC_TILE_##taken, TC_TILE_##scale, shift, span, low)
-#define TC_ROW_SUMS(filters, inputs, words, loop, taken)                                                              \
-    (filters) = tc_row_sums(filters, inputs, words, TC_TILE_##taken, (inputs) + (words))
+#define TC_ROW_NATIVE(filters, end, inputs, words, to, loop, taken, fixed, scale, shift, upper, rest, span, low)      \
+    tc_row_native(filters, end, inputs, words, to, TC_TILE_##taken, TC_TILE_##fixed, TC_TILE_##scale, shift, span, low)
+#define TC_ROW_SUMS(filters, inputs, words, loop, taken, fixed)                                                              \
+    (filters) = tc_row_sums(filters, inputs, words, TC_TILE_##taken, TC_TILE_##fixed, (inputs) + (words))
 
 #endif
 

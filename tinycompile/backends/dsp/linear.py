@@ -24,9 +24,9 @@ Cycles = Mapping[str, float]
 class Form:
     """What a kernel's code is scheduled for, and which inputs it takes as one.
 
-    ``dual``: a multiplication and another instruction issue in one cycle. Filters are mixed for more than ``short``
-    pairs of inputs: for fewer, extending both filters' weights costs less than taking their sums apart. ``one``: the
-    inputs of an output pixel lie end to end, and pixels are computed one by one.
+    ``dual``: a multiplication and another instruction issue in one cycle. Up to ``short`` pairs of inputs weights are
+    kept as int16: taking the sums of mixed filters apart would cost more than mixing gains. ``one``: the inputs of an
+    output pixel lie end to end, and pixels are computed one by one.
     """
 
     dual: bool
@@ -34,8 +34,11 @@ class Form:
     one: bool = False
 
 
-SINGLE = Form(dual=False, short=2)
-DUAL = Form(dual=True, short=1)
+SINGLE = Form(dual=False, short=7)
+IN_ORDER = Form(dual=False, short=16)
+DUAL = Form(dual=True, short=16)
+NEVER = 0
+"""``short`` for blocks of one pixel, which gain more from mixed filters."""
 
 MOST = 26
 """Pairs of inputs that the code of a block is unrolled for."""
@@ -122,22 +125,21 @@ def _words(low: Array, high: Array) -> Array:
 
 
 def _stream(form: Form, op: Linear, io: IO) -> Array:
-    """int32: for each four filters four start values, two words of weights a pair of inputs, four multipliers.
+    """int32: for each four filters four start values, words of weights a pair of inputs, four multipliers.
 
-    A word has the two weights of the first of two filters in bytes 0 and 2, of the second in bytes 1 and 3. What is
-    missing of the last four filters is 0.
+    A word has the weights of a filter as int16 for each pair of inputs; or two filters are mixed, 256 times the
+    second one plus the first one. What is missing of the last four filters is 0.
     """
     p, mixed = op.parameters(io), _is_mixed(form, op, io)
     fours = ceil(io.out.channels / FILTERS)
-    matrix = _in_fours(_matrix(form, op, io)).reshape(fours, 2, 2, -1, 2)
-    bias = _in_fours(p["bias"].astype(np.int64)).reshape(fours, 2, 2)
+    weights = _in_fours(_matrix(form, op, io)).reshape(fours, FILTERS, -1, 2).transpose(0, 2, 1, 3)
+    start = _in_fours(p["bias"].astype(np.int64)).reshape(fours, FILTERS).copy()
     multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
-    first, second = (matrix[:, :, i].transpose(0, 2, 1, 3) for i in (0, 1))
-    halves = second * 256 + (first if mixed else first % 256)
-    words = _words(halves[..., 0], halves[..., 1])
-    start = np.stack([bias[..., 0], bias[..., 1] * 256 + bias[..., 0] if mixed else bias[..., 1]], axis=-1)
-    parts = [_wrapped(start, 32).reshape(fours, -1), words.reshape(fours, -1), multiplier.reshape(fours, -1)]
-    return np.concatenate(parts, axis=1).astype(np.int32)
+    if mixed:
+        weights = weights[:, :, 0::2] + 256 * weights[:, :, 1::2]
+        start[:, 1::2] = start[:, 0::2] + 256 * start[:, 1::2]
+    words = _words(weights[..., 0], weights[..., 1]).reshape(fours, -1)
+    return np.concatenate([_wrapped(start, 32), words, multiplier.reshape(fours, -1)], axis=1).astype(np.int32)
 
 
 def _in_fours(values: Array) -> Array:
@@ -154,9 +156,13 @@ def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
     return {"stream": _stream(form, op, io), **arrays}
 
 
+def _block_words(form: Form, op: Linear, io: IO) -> int:
+    return (2 if _is_mixed(form, op, io) else 4) * _pairs(form, op, io) + 8
+
+
 def _flash(form: Form, op: Linear, io: IO) -> int:
-    """Bytes of ``_pack``, without what a last incomplete four filters need besides."""
-    return ceil(io.out.channels / FILTERS) * 4 * (2 * _pairs(form, op, io) + 8)
+    """Bytes of the stream."""
+    return ceil(io.out.channels / FILTERS) * 4 * _block_words(form, op, io)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -169,23 +175,35 @@ def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-_DONE: Mapping[str, float] = {
-    "part": 0, "scale first": 0.5, "shift": 1, "scale second": 2, "clip first": 3, "store first": 4.5,
-    "clip second": 4, "store second": 5,
-}  # fmt: skip
-"""When a pixel's sums become outputs on a dual pipeline, in cycles from its first instruction."""
-_ALONE = ("part", "shift", "scale first", "clip first", "store first", "scale second", "clip second", "store second")
+Step = tuple[str, int, int]
+"""What is done, for which of four filters, at which pixel."""
+_STEPS = {"p": "part", "s": "shift", "m": "scale", "c": "clip", "w": "store", "n": "next", "e": "end"}
+"""Part mixed sums and shift them into place; scale, clip, store. Next: the multipliers of two more filters; end: that
+of the stream."""
+_DUAL_MIXED = (
+    "p11 m01 p10 m00 s11 p31 m11 s10 m10 p30 n00 c01 c00 w01 s31 c11 m21 w00 m20 w11 s30 c10 m31 w10 m30 c21 e00 "
+    "c20 w21 c31 w20 c30 w31 w30"
+)
+_DUAL_WIDE = "m01 m11 m00 c01 m10 c11 n00 c00 w01 c10 m21 w11 m31 w00 m20 w10 m30 c21 e00 c31 w21 c20 w31 c30 w20 w30"
 
 
-def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[tuple[str, int]]:
-    """The instructions that turn sums into outputs, last pixel first; its second filter's store is the last one."""
-    steps = [s for s in _ALONE if mixed or s not in ("part", "shift")]
-    places = range(pixels - 1, -1, -1)
-    if not form.dual:
-        return [(step, j) for j in places for step in steps]
-    gap = len(steps) / 2
-    order = sorted(((step, j) for j in places for step in steps), key=lambda s: gap * (pixels - 1 - s[1]) + _DONE[s[0]])
-    return [*(s for s in order if s != ("store second", 0)), ("store second", 0)]
+def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[Step]:
+    """The steps that turn sums into outputs; the last filter's at the first pixel is the last one.
+
+    On a dual pipeline two of them issue in a cycle, and a product is there two cycles later.
+    """
+    if form.dual:
+        steps = [(_STEPS[s[0]], int(s[1]), int(s[2])) for s in (_DUAL_MIXED if mixed else _DUAL_WIDE).split()]
+        return [s for s in steps if s[2] < pixels]
+    order: list[Step] = []
+    for half in (0, 2):
+        for pixel in range(pixels - 1, -1, -1):
+            if mixed:
+                order += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
+            order += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
+        if half == 0:
+            order += [("next", 0, 0), ("end", 0, 0)]
+    return order
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
@@ -199,7 +217,7 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
-        "words": 2 * pairs + 8,
+        "words": _block_words(form, op, io),
         "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
@@ -273,7 +291,7 @@ def _row(
 
 def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
     """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
-    one = replace(two, one=True)
+    one = replace(two, one=True, short=NEVER)
     pointwise = {**two_cycles, "runs": 0}
     return (
         _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
@@ -289,6 +307,11 @@ ROWS: tuple[Kernel, ...] = (
         DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
         {"pairs": 2.4, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
         {"pairs": 2.6, "outputs": 8, "gathered": 2.4, "runs": 0, "call": 80},
+    ),
+    *_rows(
+        IN_ORDER, "_m33", frozenset({"dsp", "cortex-m33"}),
+        {"pairs": 2.36, "outputs": 7.5, "gathered": 1.8, "runs": 12, "call": 80},
+        {"pairs": 2.9, "outputs": 8, "gathered": 2.0, "runs": 0, "call": 80},
     ),
     *_rows(
         SINGLE, "", frozenset({"dsp"}),

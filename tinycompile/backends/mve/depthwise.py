@@ -16,7 +16,7 @@ from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.sliding import sliding_lag
 
 LANES = 16
-SOURCES = ("kernels/mve/tc_outputs.h", "kernels/mve/tc_depthwise.h")
+SOURCES = ("kernels/mve/tc_mve_outputs.h", "kernels/mve/tc_mve_depthwise.h")
 MOST_TAPS = 9
 """Taps whose pointers all have a register."""
 

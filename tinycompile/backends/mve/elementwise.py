@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tinycompile.backends.kernel import WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.elementwise import by_rows, row_numbers
@@ -14,10 +14,13 @@ from tinycompile.ops.sub import Sub
 Sum = Add | Sub
 
 
-def _fits(op: Sum, io: IO, activations: int) -> bool:
-    """Native sums of operands with the output's columns and channels."""
-    native = io.rounding == "native" and len(io.activations) == activations
-    return native and by_rows(op, io) and bool(row_numbers(op, io)["flat"])
+def _fits(activations: int) -> Callable[[Sum, IO], bool]:
+    def fits(op: Sum, io: IO) -> bool:
+        """Native sums of operands with the output's columns and channels."""
+        native = io.rounding == "native" and len(io.activations) == activations
+        return native and by_rows(op, io) and bool(row_numbers(op, io)["flat"])
+
+    return fits
 
 
 def _work(op: Sum, io: IO) -> Mapping[str, float]:
@@ -29,7 +32,7 @@ def _work(op: Sum, io: IO) -> Mapping[str, float]:
 ROWS: tuple[Kernel, ...] = tuple(
     Kernel(
         name, op, "mve/sum_rows.c.j2", frozenset({"mve"}), arguments,
-        fits=lambda op, io, activations=activations: _fits(op, io, activations),
+        fits=_fits(activations),
         pack=constants, numbers=row_numbers, work=_work,
         cycles={"blocks": 13.3, "rows": 35, "call": 60},
     )

@@ -8,7 +8,6 @@ bytes in the order in which blocks read them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -124,16 +123,17 @@ def _flash(pixels: int) -> Any:
 
 
 def _work(pixels: int) -> Any:
-    """Steps of 16 inputs, blocks, groups of pixels, and bytes that are gathered."""
+    """Steps of 16 inputs, blocks, and groups of pixels; kernel rows that are gathered, in all and in 16 bytes."""
 
     def work(op: Linear, io: IO) -> Mapping[str, float]:
         inputs = _inputs(op, io)
         groups = -(-(io.out.size // io.out.channels) // pixels)
         blocks = groups * -(-io.out.channels // (8 // pixels))
-        rows = prod(op.kernel[:1]) * groups * pixels if isinstance(op, Conv2D) else 0
+        height, width = op.kernel if isinstance(op, Conv2D) else (0, 0)
+        rows = height * io.out.size // io.out.channels
         return {
             "steps": blocks * -(-inputs // LANES), "blocks": blocks, "groups": groups,
-            "rows": rows, "copies": rows * -(-inputs // (prod(op.kernel[:1]) * LANES)) if rows else 0, "call": 1,
+            "rows": rows, "copies": rows * -(-width * io.x.channels // LANES), "call": 1,
         }  # fmt: skip
 
     return work
@@ -172,7 +172,7 @@ def _many(op: Dense, io: IO) -> bool:
 
 
 MVE = frozenset({"mve"})
-OUTPUTS, DOT, BYTES = (f"kernels/mve/tc_{name}.h" for name in ("outputs", "dot", "bytes"))
+OUTPUTS, DOT, BYTES = (f"kernels/mve/tc_mve_{name}.h" for name in ("outputs", "dot", "bytes"))
 
 ROWS: tuple[Kernel, ...] = (
     Kernel(

@@ -9,15 +9,9 @@ import numpy as np
 
 from tinycompile.backends.kernel import WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
-from tinycompile.backends.swar.linear import (
-    LARGEST,
-    fits_pairs,
-    groups_of,
-    inputs_of,
-    magnitudes,
-    scale_of,
-    weight_words,
-)
+from tinycompile.backends.swar.linear import block_numbers, fits_pairs, groups_of, inputs_of, scale_of
+from tinycompile.backends.swar.scale import Scale
+from tinycompile.backends.swar.weights import groups_of_weights
 from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
@@ -26,8 +20,9 @@ BLOCK = 4
 """Filters that share the inputs."""
 
 
-def _is_wide(io: IO) -> bool:
-    return magnitudes(io)[0] <= LARGEST
+def _size(io: IO) -> int:
+    """Words of a group of inputs."""
+    return 3 if groups_of_weights(io).wide else 4
 
 
 def _blocks(io: IO) -> int:
@@ -47,14 +42,24 @@ def _in_blocks(io: IO, words: Array) -> Array:
     return np.pad(words, ((0, -len(words) % BLOCK), (0, 0))).reshape(_blocks(io), BLOCK, -1)
 
 
+def _filters(io: IO, scale: Scale | None) -> Array:
+    """uint32: of each block its weights group by group, then fixes and scales filter by filter."""
+    groups = groups_of_weights(io)
+    weights = _in_blocks(io, groups.words()).transpose(0, 2, 1)
+    fixes = groups.fixes(_size(io))
+    fixes += [np.zeros(int(groups.fixed), np.uint32)] * (-len(fixes) % BLOCK)
+    scales = _in_blocks(io, scale.words) if scale else np.zeros((_blocks(io), 0), np.uint32)
+    parts = []
+    for i, (words, scale_words) in enumerate(zip(weights, scales, strict=True)):
+        parts += [words.ravel(), *fixes[BLOCK * i : BLOCK * (i + 1)], scale_words.ravel()]
+    return np.concatenate(parts)
+
+
 def _pack(op: Conv2D | Dense, io: IO) -> Mapping[str, Array]:
     p = op.parameters(io)
     scale = scale_of(op, io)
-    words = _in_blocks(io, weight_words(io)).transpose(0, 2, 1).reshape(_blocks(io), -1)
-    if scale is None:
-        return {"filters": words.ravel(), "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
-    scales = _in_blocks(io, scale.words).reshape(_blocks(io), -1)
-    return {"filters": np.concatenate([words, scales], axis=1).ravel()}
+    arrays = {"filters": _filters(io, scale)}
+    return arrays if scale else {**arrays, "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
 
 
 def _flash(op: Conv2D | Dense, io: IO) -> int:
@@ -63,7 +68,7 @@ def _flash(op: Conv2D | Dense, io: IO) -> int:
 
 def _words(io: IO) -> int:
     """Words of a pixel's inputs."""
-    return (3 if _is_wide(io) else 4) * groups_of(io)
+    return _size(io) * groups_of(io)
 
 
 def _spare(io: IO) -> int:
@@ -82,12 +87,15 @@ def _scratch(op: Conv2D | Dense, io: IO) -> int:
 def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     scale = scale_of(op, io)
+    block = block_numbers(groups_of_weights(io))
+    if block["taken"] == "NARROW" and block["loop"] == "THRICE":
+        block["loop"] = "ONCE"
     return {
+        **block,
         "K": inputs_of(io),
         "groups": groups_of(io),
         "words": _words(io),
-        "taken": "WIDE" if _is_wide(io) else "NARROW",
-        "loop": "ONCE" if groups_of(io) % 2 else "TWICE",
+        "size": len(_filters(io, scale)),
         "native": scale is not None,
         "shift": scale.shift if scale else 0,
         "scale": scale.kind if scale else "",

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from tinycompile.backends.kernel import RINGED, Kernel
-from tinycompile.backends.swar.linear import LARGEST
 from tinycompile.backends.swar.scale import Scale, native_scale
+from tinycompile.backends.swar.weights import LARGEST
 from tinycompile.ir import IO, Array, Pad
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.sliding import sliding_lag
 
-MOST_ROWS = 3
-"""Rows of a kernel: what registers hold of a column."""
+MOST_ROWS = 7
+"""Rows of a kernel: the words of four channels of a column, within reach of one base register."""
+TOGETHER = 3
+"""Rows whose products add up before they are taken apart."""
 MOST_TAPS = 49
 SHORT_ROW = 16
 """Width up to which pixels of two rows make a pair: longer lines take scratch, and halves of them waste little."""
@@ -32,9 +34,10 @@ def _scale(op: Conv2D, io: IO) -> Scale | None:
 
 
 def _narrow(io: IO) -> Array:
-    """bool[C]: whose products of a column may leave int16 together."""
-    columns = np.abs(io.inputs[1].values.astype(np.int64)).sum(axis=(1, 3))
-    return np.asarray(columns.max(axis=1) > LARGEST)
+    """bool[C]: whose products of some rows of a column may leave int16 together."""
+    size = np.abs(io.inputs[1].values.astype(np.int64))
+    sums = np.add.reduceat(size, range(0, size.shape[1], TOGETHER), axis=1)
+    return np.asarray(sums.max(axis=(1, 2, 3)) > LARGEST)
 
 
 def _fits(op: Conv2D, io: IO) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.backends.swar.scale import Scale, native_scale
+from tinycompile.backends.swar.weights import Groups, grouped, groups_of_weights, pairs_fit
 from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.dense import Dense
@@ -21,29 +22,6 @@ from tinycompile.ops.dense import Dense
 TILES = {4: 45.0, 3: 36.0}
 """Output pixels that may share the weights that are taken apart, and the cycles of a group of four weights."""
 LARGEST_TILE = max(TILES)
-LARGEST = 255
-"""Sum of weights' magnitudes whose products with any int8 values add up within int16: 128 * 255 < 2**15."""
-
-
-def grouped(io: IO) -> Array:
-    """int16[O, groups, 4]: the weights with zeros behind the last."""
-    w = io.inputs[1].values
-    matrix = w.reshape(w.shape[0], -1).astype(np.int16)
-    padded = np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4)))
-    return padded.reshape(len(matrix), -1, 4)
-
-
-def magnitudes(io: IO) -> tuple[int, int]:
-    """The largest sum of magnitudes in a group of four, and among the pairs that one multiply takes."""
-    w = np.abs(grouped(io))
-    pairs = w[..., :2] + w[..., 2:]
-    return int(w.sum(axis=2).max()), int(pairs.max())
-
-
-def weight_words(io: IO) -> Array:
-    """uint32[O, groups]: w2, w3, w0, w1 of each group as bytes, plus 128."""
-    moved = (grouped(io)[..., [2, 3, 0, 1]] + 128).astype(np.uint8, order="C")
-    return np.asarray(moved.view("<u4")[..., 0])
 
 
 def scale_of(op: Conv2D | Dense, io: IO) -> Scale | None:
@@ -62,9 +40,19 @@ def inputs_of(io: IO) -> int:
     return w.size // w.shape[0]
 
 
+def block_numbers(groups: Groups) -> dict[str, str]:
+    """The variant of the inner block; branches of Armv6-M reach back over three groups."""
+    count = groups.weights.shape[1]
+    return {
+        "taken": "WIDE" if groups.wide else "NARROW",
+        "fixed": "FIXED" if groups.fixed else "EXACT",
+        "loop": "THRICE" if count % 3 == 0 else "ONCE" if count % 2 else "TWICE",
+    }
+
+
 def fits_pairs(op: Conv2D | Dense, io: IO) -> bool:
     """Symmetric weights, and no two of -128 that go into one multiply."""
-    return io.inputs[1].zero_point == 0 and magnitudes(io)[1] <= LARGEST
+    return io.inputs[1].zero_point == 0 and pairs_fit(io)
 
 
 def _fits_pointwise(op: Conv2D, io: IO) -> bool:
@@ -82,13 +70,16 @@ def _gathered(io: IO) -> bool:
 
 def _pack(op: Conv2D | Dense, io: IO) -> Mapping[str, Array]:
     p = op.parameters(io)
-    words, scale = weight_words(io), scale_of(op, io)
-    arrays = _padding(op, io)
-    if scale is None:
-        arrays |= {"bias": p["bias"], **requantizer_arrays(p["requantizer"])}
-    else:
-        words = np.concatenate([words, scale.words], axis=1)
-    return {"filters": words.ravel(), **arrays}
+    scale = scale_of(op, io)
+    arrays = {"filters": np.concatenate([word for parts in _filters(io, scale) for word in parts]), **_padding(op, io)}
+    return arrays if scale else {**arrays, "bias": p["bias"], **requantizer_arrays(p["requantizer"])}
+
+
+def _filters(io: IO, scale: Scale | None) -> list[tuple[Array, ...]]:
+    """Of each filter its words: weights, fixes, scale."""
+    groups = groups_of_weights(io)
+    scales = scale.words if scale else np.zeros((io.out.channels, 0), np.uint32)
+    return list(zip(groups.words(), groups.fixes(2 * _tile(io)), scales, strict=True))
 
 
 def _padding(op: Conv2D | Dense, io: IO) -> dict[str, Array]:
@@ -121,10 +112,10 @@ def _numbers(op: Conv2D | Dense, io: IO) -> Mapping[str, Any]:
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     scale = scale_of(op, io)
     return {
+        **block_numbers(groups_of_weights(io)),
         "groups": groups_of(io),
         "tile": _tile(io),
-        "taken": "WIDE" if magnitudes(io)[0] <= LARGEST else "NARROW",
-        "loop": "ONCE" if groups_of(io) % 2 else "TWICE",
+        "size": sum(len(word) for parts in _filters(io, scale) for word in parts),
         "native": scale is not None,
         "shift": scale.shift if scale else 0,
         "scale": scale.kind if scale else "",

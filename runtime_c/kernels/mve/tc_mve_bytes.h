@@ -1,11 +1,11 @@
 /* Copies and fills of a few bytes, for which a call would cost more than the work. */
-#ifndef TC_BYTES_H
-#define TC_BYTES_H
+#ifndef TC_MVE_BYTES_H
+#define TC_MVE_BYTES_H
 
 #include "tc.h"
 
 /* ``count`` bytes that do not overlap. */
-TC_INLINE void tc_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
+TC_INLINE void tc_mve_copy(int8_t *to, const int8_t *from, int32_t count)
 {
 #if defined(__ARM_FEATURE_MVE)
     __asm__ volatile(
@@ -23,7 +23,7 @@ TC_INLINE void tc_copy_bytes(int8_t *to, const int8_t *from, int32_t count)
 #endif
 }
 
-TC_INLINE void tc_set_bytes(int8_t *to, int32_t value, int32_t count)
+TC_INLINE void tc_mve_fill(int8_t *to, int32_t value, int32_t count)
 {
 #if defined(__ARM_FEATURE_MVE)
     __asm__ volatile(
