@@ -20,12 +20,10 @@ typedef enum {
 #if defined(__GNUC__) || defined(__clang__)
 #define TC_INLINE static inline __attribute__((always_inline, unused))
 #define TC_LAYER static __attribute__((noinline))
-#define TC_SHARED static __attribute__((noinline, unused)) /* a function in a header that stays one function */
 #define TC_ALIGNED(n) __attribute__((aligned(n)))
 #else
 #define TC_INLINE static inline
 #define TC_LAYER static
-#define TC_SHARED static
 #define TC_ALIGNED(n)
 #endif
 

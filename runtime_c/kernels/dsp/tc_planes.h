@@ -8,8 +8,27 @@
 #pragma GCC diagnostic ignored "-Woverlength-strings" /* unrolled assembly is longer than what C99 promises to take */
 #endif
 
+/* A function that stays one for all layers, and small. */
+#if defined(__clang__)
+#define TC_SMALL static __attribute__((noinline, unused, minsize))
+#elif defined(__GNUC__)
+#define TC_SMALL static __attribute__((noinline, unused))
+#else
+#define TC_SMALL static
+#endif
+
+/* x, but the compiler does not know it: so it leaves loops in one copy, instead of one for each
+ * case or turn. */
+TC_INLINE int32_t tc_unknown(int32_t x)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __asm__ volatile("" : "+r"(x));
+#endif
+    return x;
+}
+
 /* ``words`` times the same pair. */
-TC_SHARED void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
+TC_SMALL void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
 {
     for (; words >= 4; words -= 4) {
         tc_store32(to, pair);
@@ -26,7 +45,7 @@ TC_SHARED void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
 
 /* Pixels of up to four channels to a row of each channel, which are ``pitch`` elements apart: ``left`` columns of the
  * zero point, ``width`` pixels that are ``step`` bytes apart, and zero points to the end of the row. */
-TC_SHARED void tc_planes_row(
+TC_SMALL void tc_planes_row(
     int16_t *to, int32_t pitch, int32_t channels, const int8_t *from, int32_t step, int32_t left, int32_t width,
     int32_t zero_point)
 {

@@ -95,11 +95,13 @@ def _outputs(op: Conv2D, io: IO) -> int:
 
 
 def _fits(op: Conv2D, io: IO) -> bool:
+    """One channel of input for each output, its rows within reach of the offsets of loads."""
     if not op.is_depthwise(io) or op.dilation[1] > 1 or prod(op.kernel) > MOST_TAPS or _outputs(op, io) < 1:
         return False
-    block = _block(op, io, _outputs(op, io))
-    furthest = block.row_bytes * (op.kernel[0] - 1) + 4 * block.words
-    return max(furthest, block.turn_bytes, block.state + STATE) <= OFFSET
+    row = 2 * GROUP * _pitch(op, io)
+    furthest = row * (_span(op) - 1) + 2 * ((_outputs(op, io) - 1) * op.stride[1] + op.kernel[1] + 1)
+    stack = 4 * (op.kernel[0] * _taps(op).words + 4) + STATE
+    return max(furthest, row * op.stride[0], stack) <= OFFSET
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
