@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.simulate.test_cores import run_batch
-from tinycompile.backends.dsp import linear
+from tinycompile.backends.dsp.filters import filters
 from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
 from tinycompile.ops import Conv2D, Dense
 
@@ -21,7 +21,7 @@ COUNTS = st.integers(1, 12) | st.sampled_from([16, 17, 31, 34, 35, 64])
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> Graph:
-    """One group; kernels of one pixel, few or many inputs; images down to one pixel or as large as the kernel; paddings beyond the kernel."""
+    """One group; few inputs or many; images down to one pixel or as large as the kernel; paddings beyond the kernel."""
     kernel = draw(st.sampled_from([(1, 1), (1, 1), (3, 3), (1, 3), (4, 2), (2, 5)]))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)) | st.just((1, 1)))
     dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 2), st.integers(1, 3)))
@@ -75,11 +75,12 @@ def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_fact
     run()
 
 
-def pointwise(values: np.ndarray, bias: int) -> Graph:
+def pointwise(values: np.ndarray, bias: int, scale: tuple[float, ...] = (1.0,)) -> Graph:
     """Weights (O, K) of a 1x1 convolution of 5 pixels."""
     x = Tensor("x", (1, 1, 5, values.shape[1]), DType.INT8, Quant.per_tensor(1.0))
-    w = Tensor.constant("w", values[:, None, None].astype(np.int8), Quant((1.0,)))
-    b = Tensor.constant("b", np.full(len(values), bias, np.int32), Quant((1.0,)))
+    axis = 0 if len(scale) > 1 else None
+    w = Tensor.constant("w", values[:, None, None].astype(np.int8), Quant(scale, 0, axis))
+    b = Tensor.constant("b", np.full(len(values), bias, np.int32), Quant(scale, 0, axis))
     op = Conv2D("f", ("x", "w", "b"), "y", (1, 1))
     return one_op(op, [x, w, b], Quant.per_tensor(2.0**16))
 
@@ -92,6 +93,17 @@ def test_filters_are_mixed_only_where_sums_can_be_told_apart(first: int, second:
     case = pointwise(np.repeat([[first], [second]], 40, axis=1), bias)
     (op,) = case.ops
     assert isinstance(op, Conv2D)
-    assert linear._is_mixed(linear.SINGLE, op, case.io(op)) == mixed
+    assert filters(op, case.io(op)).can_mix == mixed
     x = {"x": np.full((1, 1, 5, 40), -128, np.int8)}
     check([(case, [x, {"x": -1 - x["x"]}, *noise(case)])])
+
+
+@pytest.mark.parametrize("channels", [8, 7])
+def test_filters_without_influence_become_a_bias_and_are_mixed(channels: int) -> None:
+    scale = tuple(1e-6 if o % 2 else 1.0 for o in range(channels))
+    case = pointwise(np.random.default_rng(0).integers(-127, 128, (channels, 40)), 1 << 30, scale)
+    (op,) = case.ops
+    assert isinstance(op, Conv2D)
+    these = filters(op, case.io(op))
+    assert these.can_mix and not these.weights[1::2].any() and these.weights[0::2].any()
+    check([(case, noise(case))])

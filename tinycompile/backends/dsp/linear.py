@@ -10,6 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.backends.dsp.filters import (
+    FILTERS,
+    block_words,
+    filters,
+    is_fused,
+    order,
+    pair_count,
+    stream,
+)  # fmt: skip
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.ir import IO, Array
@@ -46,26 +55,10 @@ MOST_ONE = 40
 """The same for the shorter code of blocks of one pixel."""
 TAIL = 4
 """The same for the block of a last pixel by itself."""
-FILTERS = 4
-"""Output channels of a block."""
 FARTHEST = 4096
 """Bytes that STRB reaches beyond its base register."""
 LONGEST = 8000
 """Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
-
-
-def _order(run: int, runs: int) -> Array:
-    """int64[pairs, 2]: which weights of a filter meet each pair of its inputs, which come in ``runs``; -1: none.
-
-    As tc_dot.h makes the pairs: of each run those of whole words and what is left, odd ones after all runs.
-    """
-    whole, left = run // 4 * 4, run % 4
-    pairs = [(i + a, i + a + 2) for i in range(0, whole, 4) for a in (0, 1)]
-    pairs += [(whole, whole + left - 1)] if left >= 2 else []
-    order = [(r * run + a, r * run + b) for r in range(runs) for a, b in pairs]
-    odd = [r * run + (run - 2 if left == 3 else run - 1) for r in range(runs)] if run % 2 else []
-    odd += [-1] * (len(odd) % 2)
-    return np.array([*order, *zip(odd[::2], odd[1::2], strict=True)])
 
 
 def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
@@ -78,91 +71,33 @@ def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
 
 
 def _pairs(form: Form, op: Linear, io: IO) -> int:
-    run, runs = _runs(form, op, io)
-    return runs * (run // 2) + (runs * (run % 2) + 1) // 2
-
-
-def _matrix(form: Form, op: Linear, io: IO) -> Array:
-    """int64[O, pairs, 2]: the weights in the order of ``_order``, zeros where there is none."""
-    weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
-    padded = np.concatenate([weights, np.zeros((len(weights), 1), np.int64)], axis=1)
-    return padded[:, _order(*_runs(form, op, io))]
+    return pair_count(*_runs(form, op, io))
 
 
 def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
-    """Whether the second filter of each pair can be kept as 256 times itself plus the first one.
-
-    Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so that
-    the difference of the two sums tells them exactly.
-    """
-    if _pairs(form, op, io) <= form.short:
-        return False
-    weights = io.inputs[1].values.astype(np.int64).reshape(io.out.channels, -1)
-    pairs = io.out.channels // 2
-    first, second = weights[0 : 2 * pairs : 2], weights[1 : 2 * pairs : 2]
-    bias = op.parameters(io)["bias"].astype(np.int64)[1 : 2 * pairs : 2]
-    most = bias + np.maximum(127 * second, -128 * second).sum(axis=1)
-    least = bias + np.minimum(127 * second, -128 * second).sum(axis=1)
-    sums_fit = (most < 1 << 23).all() and (least >= -(1 << 23)).all()
-    return bool((256 * second + first >= -(1 << 15)).all() and sums_fit)
+    return _pairs(form, op, io) > form.short and filters(op, io).can_mix
 
 
 def _is_fused(op: Linear, io: IO) -> bool:
-    """Whether the block requantises: multiplier and zero point alone, outputs within reach."""
-    rq = op.parameters(io)["requantizer"]
-    return bool(rq.scheme == "native" and rq.shift[0] == 0 and io.out.channels + 4 < FARTHEST)
-
-
-def _wrapped(values: Array, bits: int) -> Array:
-    """Modulo 2**bits, as signed numbers."""
-    half = 1 << (bits - 1)
-    return (values + half) % (1 << bits) - half
-
-
-def _words(low: Array, high: Array) -> Array:
-    """int32 words of two int16 halves each."""
-    return _wrapped(_wrapped(low, 16) % (1 << 16) + (_wrapped(high, 16) << 16), 32)
-
-
-def _stream(form: Form, op: Linear, io: IO) -> Array:
-    """int32: for each four filters four start values, words of weights a pair of inputs, four multipliers.
-
-    A word has the weights of a filter as int16 for each pair of inputs; or two filters are mixed, 256 times the
-    second one plus the first one. What is missing of the last four filters is 0.
-    """
-    p, mixed = op.parameters(io), _is_mixed(form, op, io)
-    fours = ceil(io.out.channels / FILTERS)
-    weights = _in_fours(_matrix(form, op, io)).reshape(fours, FILTERS, -1, 2).transpose(0, 2, 1, 3)
-    start = _in_fours(p["bias"].astype(np.int64)).reshape(fours, FILTERS).copy()
-    multiplier = _in_fours(np.broadcast_to(p["requantizer"].multiplier, io.out.channels))
-    if mixed:
-        weights = weights[:, :, 0::2] + 256 * weights[:, :, 1::2]
-        start[:, 1::2] = start[:, 0::2] + 256 * start[:, 1::2]
-    words = _words(weights[..., 0], weights[..., 1]).reshape(fours, -1)
-    return np.concatenate([_wrapped(start, 32), words, multiplier.reshape(fours, -1)], axis=1).astype(np.int32)
-
-
-def _in_fours(values: Array) -> Array:
-    """More zeros after the last of a number of filters that is no multiple of four."""
-    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
+    """Whether the block requantises, and reaches its outputs."""
+    return is_fused(op, io) and io.out.channels + FILTERS < FARTHEST
 
 
 def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises; kernel rows of padding, two pixels wide."""
+    these, mixed = filters(op, io), _is_mixed(form, op, io)
     alone = not _is_fused(op, io) or io.out.channels % FILTERS
     arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
+    if "multiplier" in arrays:
+        arrays["multiplier"] = these.multiplier.astype(np.int32)
     if isinstance(op, Conv2D) and op.pad:
         arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
-    return {"stream": _stream(form, op, io), **arrays}
-
-
-def _block_words(form: Form, op: Linear, io: IO) -> int:
-    return (2 if _is_mixed(form, op, io) else 4) * _pairs(form, op, io) + 8
+    return {"stream": stream(these, order(*_runs(form, op, io)), mixed), **arrays}
 
 
 def _flash(form: Form, op: Linear, io: IO) -> int:
     """Bytes of the stream."""
-    return ceil(io.out.channels / FILTERS) * 4 * _block_words(form, op, io)
+    return ceil(io.out.channels / FILTERS) * 4 * block_words(_pairs(form, op, io), _is_mixed(form, op, io))
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -195,15 +130,15 @@ def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[Step]:
     if form.dual:
         steps = [(_STEPS[s[0]], int(s[1]), int(s[2])) for s in (_DUAL_MIXED if mixed else _DUAL_WIDE).split()]
         return [s for s in steps if s[2] < pixels]
-    order: list[Step] = []
+    found: list[Step] = []
     for half in (0, 2):
         for pixel in range(pixels - 1, -1, -1):
             if mixed:
-                order += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
-            order += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
+                found += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
+            found += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
         if half == 0:
-            order += [("next", 0, 0), ("end", 0, 0)]
-    return order
+            found += [("next", 0, 0), ("end", 0, 0)]
+    return found
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
@@ -217,7 +152,7 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
-        "words": _block_words(form, op, io),
+        "words": block_words(pairs, mixed),
         "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
