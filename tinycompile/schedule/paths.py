@@ -29,6 +29,8 @@ TILED = 10
 """The most ops of a stage that is cut into columns: the halos of more would cost too much."""
 COLUMNS = (2, 3, 4, 6, 8)
 """Into how many columns stages are cut."""
+SAVED = 0.98
+"""Part of a segment's bytes that slower kernels with less scratch must come below."""
 NO_LIMIT = 1 << 62
 
 
@@ -225,11 +227,15 @@ class Paths:
     def _add(self, start: int, stop: int, runs: tuple[Run, ...]) -> None:
         """Segments of these runs, one for each choice of kernels."""
         early = self.graph.ops[:start] if self._arrives(start) and runs[0].rows else ()
-        part = self._part(start, stop)
-        for choice in self.prices.choices(runs):
+        part, least = self._part(start, stop), NO_LIMIT
+        choices = list(self.prices.choices(runs))
+        for choice in choices:
             more = POSITION_BYTES if self.pushed and not any(r.arrives for r in _rows(runs)) else 0
             begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
-            self.segments.append(Segment(begin, stop, whole, choice.kernels, choice.cycles, part, more))
+            found = Segment(begin, stop, whole, choice.kernels, choice.cycles, part, more)
+            if found.bytes < SAVED * least or choice is choices[-1]:  # else it is slower for next to nothing
+                self.segments.append(found)
+                least = found.bytes
 
     def _in_place(self, segment: Segment) -> bool:
         """Whether the segment takes less with ops that work in place; it is then added."""

@@ -17,6 +17,10 @@ from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Run
 
 
+LESS = 0.7
+"""Part of a limit of scratch bytes that the next one is worth a look below."""
+
+
 @dataclass(frozen=True)
 class Price:
     """A kernel for an op in some runs: predicted cycles of one inference, and bytes of scratch."""
@@ -60,12 +64,13 @@ class Prices:
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
         """Kernels for these runs, from the fastest to those with the least scratch; none where an op has none.
 
-        What counts is the largest scratch, so for each limit every op takes its fastest kernel within it.
+        What counts is the largest scratch, so for each limit every op takes its fastest kernel within it. Limits that
+        are hardly less than the one before (``LESS``) are passed over, except the least.
         """
         offers = self._offers(runs)
         if not all(offers.values()):
             return
-        limits = sorted({price.scratch for prices in offers.values() for price in prices} or {0}, reverse=True)
+        limits = _apart(sorted({price.scratch for prices in offers.values() for price in prices} or {0}, reverse=True))
         seen: list[Kernels] = []
         for limit in limits:
             taken = {name: _best(prices, limit) for name, prices in offers.items()}
@@ -113,6 +118,15 @@ class Prices:
         if not rows.folds(op) and not all(kernel.fits(kind.op, kind.io) for kind in kinds):
             return None
         return sum(kind.count * kernel_cycles(kind.op, kind.io, kernel, self.core) for kind in kinds)
+
+
+def _apart(limits: Sequence[int]) -> list[int]:
+    """Descending limits, each at most ``LESS`` of the one before, and the last."""
+    found = [limits[0]]
+    for limit in limits[1:-1]:
+        if limit <= LESS * found[-1]:
+            found.append(limit)
+    return found if limits[-1] == found[-1] else [*found, limits[-1]]
 
 
 def _best(prices: Sequence[Price], limit: int) -> Price:
