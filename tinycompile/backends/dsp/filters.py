@@ -81,7 +81,7 @@ def _settled(these: Filters, requantizer: Any) -> Filters:
 def order(run: int, runs: int) -> Array:
     """int64[pairs, 2]: which weights of a filter meet each pair of its inputs, which come in ``runs``; -1: none.
 
-    As tc_dot.h makes the pairs: of each run those of whole words and what is left, odd ones after all runs.
+    As tc_blocks.h makes the pairs: of each run those of whole words and what is left, odd ones after all runs.
     """
     whole, left = run // 4 * 4, run % 4
     pairs = [(i + a, i + a + 2) for i in range(0, whole, 4) for a in (0, 1)]

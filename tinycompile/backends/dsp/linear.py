@@ -213,7 +213,7 @@ def _row(
         name, op, template,
         isa=isa,
         arguments=arguments,
-        sources=("include/tc_simd.h", "kernels/dsp/tc_dot.h"),
+        sources=("include/tc_simd.h", "kernels/dsp/tc_blocks.h"),
         fits=partial(fits, form),
         scratch=partial(_scratch, form),
         pack=partial(_pack, form),

@@ -4,13 +4,13 @@
  * it. What is left of a run gives (a, b) of two values, (a, c) of three; the odd one, b or the last one, goes behind all
  * runs, where two of them make a pair. A pair that is not full meets a weight 0. The pairs of two pixels alternate; those
  * of a pixel by itself have no gaps. */
-#ifndef TC_DOT_H
-#define TC_DOT_H
+#ifndef TC_BLOCKS_H
+#define TC_BLOCKS_H
 
 #include "tc_simd.h"
 
 /* The pairs of `bytes` values, to every `step`th word, without an odd one; returns where the next pair goes. */
-TC_INLINE uint32_t *tc_spread(uint32_t *to, const int8_t *from, int32_t bytes, int32_t step)
+TC_INLINE uint32_t *tc_unpack(uint32_t *to, const int8_t *from, int32_t bytes, int32_t step)
 {
     int32_t i;
     for (i = 0; i + 4 <= bytes; i += 4) {
@@ -27,7 +27,7 @@ TC_INLINE uint32_t *tc_spread(uint32_t *to, const int8_t *from, int32_t bytes, i
 }
 
 /* One or two words of each of two pixels, to 4 or 8 words. */
-TC_INLINE void tc_spread_word(uint32_t *to, const int8_t *from, const int8_t *other)
+TC_INLINE void tc_unpack_word(uint32_t *to, const int8_t *from, const int8_t *other)
 {
     uint32_t four = tc_load32(from), its = tc_load32(other);
     to[0] = tc_sxtb16(four);
@@ -36,7 +36,7 @@ TC_INLINE void tc_spread_word(uint32_t *to, const int8_t *from, const int8_t *ot
     to[3] = tc_sxtb16_ror8(its);
 }
 
-TC_INLINE void tc_spread_two_words(uint32_t *to, const int8_t *from, const int8_t *other)
+TC_INLINE void tc_unpack_two_words(uint32_t *to, const int8_t *from, const int8_t *other)
 {
 #if defined(__ARM_FEATURE_DSP)
     uint32_t a, b, c, d, e, f;
@@ -65,23 +65,23 @@ TC_INLINE void tc_spread_two_words(uint32_t *to, const int8_t *from, const int8_
         : [from] "r"(from), [other] "r"(other), [to] "r"(to)
         : "memory");
 #else
-    tc_spread_word(to, from, other);
-    tc_spread_word(to + 4, from + 4, other + 4);
+    tc_unpack_word(to, from, other);
+    tc_unpack_word(to + 4, from + 4, other + 4);
 #endif
 }
 
 /* The pairs of two pixels at once. */
-TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
+TC_INLINE uint32_t *tc_unpack_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
 {
     int32_t i;
     for (i = 0; i < bytes / 8; i++) {
-        tc_spread_two_words(to, from, other);
+        tc_unpack_two_words(to, from, other);
         from += 8;
         other += 8;
         to += 8;
     }
     if (bytes % 8 >= 4) {
-        tc_spread_word(to, from, other);
+        tc_unpack_word(to, from, other);
         from += 4;
         other += 4;
         to += 4;
@@ -95,20 +95,20 @@ TC_INLINE uint32_t *tc_spread_two(uint32_t *to, const int8_t *from, const int8_t
 }
 
 /* Where the odd value of a run of `bytes` lies. */
-TC_INLINE int32_t tc_odd(int32_t bytes)
+TC_INLINE int32_t tc_unpack_odd_at(int32_t bytes)
 {
     return bytes % 4 == 3 ? bytes - 2 : bytes - 1;
 }
 
 /* The odd value of run `run` to its half of a pair. */
-TC_INLINE void tc_spread_odd(uint32_t *to, int32_t value, int32_t run, int32_t step)
+TC_INLINE void tc_unpack_odd(uint32_t *to, int32_t value, int32_t run, int32_t step)
 {
     int16_t half = (int16_t)value;
     tc_copy((char *)(to + run / 2 * step) + run % 2 * 2, &half, 2);
 }
 
 /* `pairs` times the same pair, to every `step`th word. */
-TC_INLINE uint32_t *tc_spread_value(uint32_t *to, int32_t value, int32_t pairs, int32_t step)
+TC_INLINE uint32_t *tc_unpack_value(uint32_t *to, int32_t value, int32_t pairs, int32_t step)
 {
     int32_t i;
     for (i = 0; i < pairs; i++) {
@@ -122,7 +122,7 @@ TC_INLINE uint32_t *tc_spread_value(uint32_t *to, int32_t value, int32_t pairs, 
  * Stream: four start values, then for each pair of inputs four words, a pair of weights each; or, where filters are
  * `mixed`, two words, each for two filters: its halves are 256 times the second one's weight plus the first one's, and so
  * is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and 2. */
-TC_INLINE void tc_dot_four(int32_t *sums, const uint32_t *x, const int32_t *stream, int32_t pairs, int32_t pixels,
+TC_INLINE void tc_block_four(int32_t *sums, const uint32_t *x, const int32_t *stream, int32_t pairs, int32_t pixels,
                            int32_t step, int mixed)
 {
     int32_t f, j, q;
