@@ -18,7 +18,7 @@ from dataclasses import replace
 from tinycompile.ir import Graph, Op
 from tinycompile.schedule.live import live_bytes
 from tinycompile.schedule.liveness import POSITION_BYTES, in_place, roots
-from tinycompile.schedule.prices import Prices
+from tinycompile.schedule.prices import Choice, Prices
 from tinycompile.schedule.pushed import arriving
 from tinycompile.schedule.rows import Cuts, Rows, rows_of
 from tinycompile.schedule.segments import Path, Segment
@@ -227,15 +227,14 @@ class Paths:
     def _add(self, start: int, stop: int, runs: tuple[Run, ...]) -> None:
         """Segments of these runs, one for each choice of kernels."""
         early = self.graph.ops[:start] if self._arrives(start) and runs[0].rows else ()
-        part, least = self._part(start, stop), NO_LIMIT
-        choices = list(self.prices.choices(runs))
-        for choice in choices:
+        part = self._part(start, stop)
+
+        def segment(choice: Choice) -> Segment:
             more = POSITION_BYTES if self.pushed and not any(r.arrives for r in _rows(runs)) else 0
             begin, whole = (0, (*(Run((op,)) for op in early), *runs)) if early else (start, runs)
-            found = Segment(begin, stop, whole, choice.kernels, choice.cycles, part, more)
-            if found.bytes < SAVED * least or choice is choices[-1]:  # else it is slower for next to nothing
-                self.segments.append(found)
-                least = found.bytes
+            return Segment(begin, stop, whole, choice.kernels, choice.cycles, part, more)
+
+        self.segments += _worthwhile(list(self.prices.choices(runs)), segment)
 
     def _in_place(self, segment: Segment) -> bool:
         """Whether the segment takes less with ops that work in place; it is then added."""
@@ -256,6 +255,18 @@ class Paths:
             graph, inputs=tuple(sorted(self.crossing[start])), outputs=tuple(sorted(self.crossing[stop])),
             ops=(*before, *graph.ops[start:stop]),
         )  # fmt: skip
+
+
+def _worthwhile(choices: Sequence[Choice], segment: Callable[[Choice], Segment]) -> list[Segment]:
+    """Segments of choices, the fastest first: that one, those that take clearly less, and the one with the least
+    scratch, whose kernels may yet work in place."""
+    found = [segment(choice) for choice in choices[:1]]
+    last = [segment(choice) for choice in choices[1:][-1:]]
+    if last and last[0].bytes < SAVED * found[0].bytes:
+        for one in map(segment, choices[1:-1]):
+            if last[0].bytes < one.bytes < SAVED * found[-1].bytes:
+                found.append(one)
+    return found + last
 
 
 def _hope(segment: Segment) -> int:

@@ -16,7 +16,6 @@ from tinycompile.schedule.parts import RowOp
 from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Run
 
-
 LESS = 0.7
 """Part of a limit of scratch bytes that the next one is worth a look below."""
 
