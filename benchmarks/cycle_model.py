@@ -46,7 +46,7 @@ BOARDS = ("stm32l4r5", "stm32f746", "stm32u575", "stm32g0b1", "cortex-m3", "mps3
 BATCH = 32
 MOST = 24
 """Cases of one kernel, rounded and called in one way."""
-TERMS = 5
+TERMS = 6
 """Counts that may have a weight, at most."""
 SMALL = {"call", "rows", "pixels"}
 """Counts that do not tell by themselves how much there is to compute."""

@@ -191,13 +191,17 @@ def _scratch(form: Form, op: Linear, io: IO) -> int:
 
 
 def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
-    """Pairs of inputs met by filters at pixels; outputs; inputs gathered; the call."""
-    outputs = io.out.size
-    pixels = outputs // io.out.channels
-    pairs = _pairs(form, op, io)
+    """Pairs of inputs met by filters: in mixed words or not, ``alone`` at a pixel that has no other beside it; blocks
+    of filters and pixels; outputs; inputs gathered; the call."""
+    pixels, pairs = io.out.size // io.out.channels, _pairs(form, op, io)
+    width = io.out.hw[1] if len(io.out.shape) == 4 else pixels
+    single = 0 if form.one else pixels // width * (width % 2)
+    groups, blocks = pixels if form.one else (pixels + single) // 2, ceil(io.out.channels / FILTERS)
+    met = pairs * FILTERS * blocks
+    counts = {"mixed" if _is_mixed(form, op, io) else "pairs": met * (pixels - single), "alone": met * single}
     return {
-        "pairs": pairs * outputs, "outputs": outputs, "gathered": pixels * 2 * pairs,
-        "runs": pixels * _runs(form, op, io)[1], "call": 1,
+        "mixed": 0, "pairs": 0, **counts, "blocks": blocks * groups, "outputs": io.out.size,
+        "gathered": pixels * 2 * pairs, "runs": pixels * _runs(form, op, io)[1], "call": 1,
     }  # fmt: skip
 
 
@@ -220,7 +224,7 @@ def _row(
         flash=partial(_flash, form),
         numbers=partial(_numbers, form),
         work=partial(_work, form),
-        cycles=cycles,
+        cycles={**cycles, "mixed": cycles["pairs"], "alone": 1.6 * cycles["pairs"]},
     )  # fmt: skip
 
 

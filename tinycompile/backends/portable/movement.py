@@ -85,6 +85,16 @@ def transpose_numbers(op: Transpose, io: IO) -> Mapping[str, Any]:
     return strided(io.out.shape, tuple(steps[axis] for axis in op.perm))
 
 
+def transpose_work(op: Transpose, io: IO) -> Mapping[str, float]:
+    """Bytes copied one by one, or the runs that are copied whole and their bytes; the call."""
+    run = transpose_numbers(op, io)["run"] * io.out.dtype.size
+    bytewise = {"bytes": io.out.nbytes, "runs": 0, "run_bytes": 0}
+    return {
+        **(bytewise if run == 1 else {"bytes": 0, "runs": io.out.nbytes // run, "run_bytes": io.out.nbytes}),
+        "call": 1,
+    }
+
+
 def slice_numbers(op: Slice, io: IO) -> Mapping[str, Any]:
     """The input's steps times the slice's."""
     steps = steps_of(io.x.shape)
@@ -194,7 +204,10 @@ PLACES = ("out_top", "out_left", "in0_top", "in0_left")
 """Where the windows begin, for kernels that look up which rows and columns an output takes."""
 
 ROWS: tuple[Kernel, ...] = (
-    Kernel("strided", Transpose, STRIDED, numbers=transpose_numbers, cycles=BYTEWISE),
+    Kernel(
+        "strided", Transpose, STRIDED, numbers=transpose_numbers, work=transpose_work,
+        cycles={"bytes": 3.2, "runs": 20, "run_bytes": 0.6, "call": 30},
+    ),
     *(joined(count) for count in range(1, MOST_JOINED + 1)),
     Kernel(
         "pieces", Concat, "portable/concat.c.j2",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.kernel import RINGED, Kernel
+from tinycompile.backends.kernel import RINGED, Kernel, counted
 from tinycompile.ir import IO, Array
 from tinycompile.numerics import Requantizer
 from tinycompile.ops.average_pool_2d import AveragePool2D
@@ -42,6 +42,11 @@ def average_numbers(op: AveragePool2D, io: IO) -> Mapping[str, Any]:
     }
 
 
+def pool_work(op: AveragePool2D | MaxPool2D, io: IO) -> Mapping[str, float]:
+    """What the op counts, and the rows of windows that are looked through, for each channel by itself."""
+    return {**counted(op, io), "lines": io.out.size * op.kernel[0]}
+
+
 ROWS: tuple[Kernel, ...] = (
     Kernel(
         "average_pool", AveragePool2D, "portable/average_pool_2d.c.j2",
@@ -61,6 +66,7 @@ ROWS: tuple[Kernel, ...] = (
     Kernel(
         "max_pool", MaxPool2D, "portable/max_pool_2d.c.j2",
         arguments=RINGED,
+        work=pool_work,
         cycles={"ops": 3.4, "stores": 2, "call": 60},
     ),
     Kernel(
