@@ -172,7 +172,7 @@ def test_small_boards_run_the_fastest_program_that_they_hold(
     memory = check_sram(made, int(size[:-1]) << 10)
     assert made.verification.stages[-1] == "emulator"
     assert memory["stack_used"] <= memory["stack_reserved"] and memory["arena_touched"] <= memory["arena_bytes"]
-    assert (memory["arena_bytes"] < 9_792) == (size == "8K")  # layers, wherever there is room for them
+    assert (memory["arena_bytes"] < 8_192) == (size == "8K")  # more memory is used where it makes kernels faster
     assert made.firmware.keeps_input is True  # it is small enough for what is left
 
 
