@@ -1,6 +1,6 @@
 """How well ``cost`` predicts what the emulator counts, and the tables it predicts from.
 
-    python benchmarks/cycle_model.py measure --rows rows.json [--boards NAME ...] [--skip-models]
+    python benchmarks/cycle_model.py measure --rows rows.json [--boards NAME ...] [--models FILE ...] [--only TEXT]
     python benchmarks/cycle_model.py fit --rows rows.json
     python benchmarks/cycle_model.py check --rows rows.json
 
@@ -157,11 +157,11 @@ def layers(model: Path, board: Board) -> Iterator[Row]:
             yield row(built.compiled.program, layer["name"], board.core, model.stem, layer["symbol"], cycles)
 
 
-def collect(boards: Sequence[str], models: Sequence[Path]) -> Iterator[Row]:
-    """All rows, board by board."""
+def collect(boards: Sequence[str], models: Sequence[Path], only: str) -> Iterator[Row]:
+    """All rows, board by board, of kernels whose key has ``only`` in it."""
     for name in boards:
         board = board_of(name)
-        found = list(programs(board))
+        found = [one for one in programs(board) if only in next(iter(one[1].unrolled())).kernel.key]
         print(f"{name}: {len(found)} programs", flush=True)
         for i in range(0, len(found), BATCH):
             yield from measure(found[i : i + BATCH], board)
@@ -259,13 +259,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=Path, required=True)
     parser.add_argument("--boards", nargs="+", default=BOARDS)
     parser.add_argument("--models", type=Path, nargs="*", default=None, help="Default: all shared ones.")
+    parser.add_argument("--only", default="", help="Measure kernels with this in their key; earlier rows stay.")
     chosen = parser.parse_args(arguments)
     if chosen.what == "measure":
         models = chosen.models
         if models is None:
             models = sorted(p for p in SHARED.iterdir() if p.suffix in (".onnx", ".tflite"))
         with chosen.rows.open("a", encoding="utf-8") as file:
-            for one in collect(chosen.boards, models):
+            for one in collect(chosen.boards, models, chosen.only):
                 file.write(json.dumps(asdict(one)) + "\n")
         return
     rows = [Row(**json.loads(line)) for line in chosen.rows.read_text(encoding="utf-8").splitlines()]
