@@ -28,7 +28,7 @@ class PairBlock:
 
     def _assembly(self) -> Iterator[str]:
         yield from (".balign 4", "1:")
-        yield from ("ldr r6, [r1], #4", "ldr r7, [r1], #4", "ldr r8, [r2], #4", "ldr r9, [r2], #4")
+        yield from ("ldr r7, [r1, #4]", "ldr r6, [r1], #8", "ldr r9, [r2, #4]", "ldr r8, [r2], #8")
         yield from self._word("r6", "r8", 0)
         yield from self._word("r7", "r9", 4)
         yield from ("subs r3, r3, #1", "add r0, r0, #8", "bne 1b")
@@ -92,7 +92,7 @@ class ProductBlock(PairBlock):
 
 def table_loop(dual: bool) -> tuple[str, ...]:
     """Look-ups of eight bytes a turn: in r0 the outputs, in r1 the inputs, in r2 the table, in r3 the turns."""
-    lines = [".balign 4", "1:", "ldr r4, [r1], #4", "ldr r5, [r1], #4"]
+    lines = [".balign 4", "1:", "ldr r5, [r1, #4]", "ldr r4, [r1], #8"]
     bytes_of = {"r4": ("r6", "r7", "r8", "r4"), "r5": ("r9", "r10", "r11", "r5")}
     for word, (a, b, c, d) in bytes_of.items():
         lines += [
