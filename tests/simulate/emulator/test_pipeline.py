@@ -36,6 +36,7 @@ def cycles(core, lines, before=""):
         ("ldr r0, [r1, r2]; str r1, [r3, r2]", 3),
         ("ldr r0, [r1, r5]; ldr r1, [r2]; ldr r2, [r3, #4]", 4),
         ("ldr r0, [r1]; ldr r2, [r0]", 4),  # the second needs the first's result as its address
+        ("ldr r0, [r1], #4; ldr r2, [r1]", 4),  # or the base that it moves
         ("str r0, [r1, #4]", 1),
         ("str r0, [r1, r2]", 2),
         ("ldrd r0, r1, [r2]", 3),

@@ -120,7 +120,7 @@ class CortexM4:
         return self.costs.get(i.kind, 1) + (1 if waits else 0)
 
     def _access(self, previous: Instruction | None, i: Instruction) -> int:
-        follows_load = previous is not None and previous.kind is Kind.LOAD and not previous.results & i.address
+        follows_load = previous is not None and previous.kind is Kind.LOAD and not previous.writes & i.address
         stall = 1 if previous is not None and previous.kind is Kind.ALU and previous.writes & i.address else 0
         if i.kind in _MEMORY_MANY:
             return 1 + i.words + stall
@@ -148,7 +148,8 @@ class InOrder:
 
     ``latency`` is the number of cycles from issue until another instruction can use the result (1 where not
     given); an integer multiply-accumulate hands its result to the next one's accumulator after one cycle.
-    ``occupies`` holds up the issue of everything after. ``narrow_pairs``: only 16-bit instructions pair.
+    ``occupies`` holds up the issue of everything after. ``narrow_pairs``: only 16-bit instructions pair. ``slow_bases``: a base that a load
+    moves is ready as late as what it loads.
     ``limits`` gives how many of a resource one cycle has.
     """
 
@@ -156,6 +157,7 @@ class InOrder:
     limits: Mapping[str, int]
     occupies: Mapping[Kind, int] = field(default_factory=dict)
     narrow_pairs: bool = False
+    slow_bases: bool = False
     words_per_cycle: int = 1
     many_overhead: int = 1
     refill: int = 1
@@ -232,7 +234,7 @@ class _Issue:
         self._alone, self._used = (None if self._used else i), True
         busy, latency = self._core.busy(i), self._core.latency.get(i.kind, 1)
         for r in i.writes:
-            slow = r in i.results
+            slow = r in i.results or (self._core.slow_bases and i.kind in (Kind.LOAD, Kind.LOAD_MANY))
             self._ready[r] = self._now + busy + (latency - 1 if slow else 0)
             self._ready_to_add[r] = self._now + busy if slow and i.kind in _INTEGER_MAC else self._ready[r]
         if busy > 1:
@@ -278,6 +280,7 @@ CORTEX_M33 = InOrder(
     limits={"special": 1},
     occupies={Kind.DIVIDE: 6, Kind.BARRIER: 2, Kind.SYSTEM: 2},
     narrow_pairs=True,
+    slow_bases=True,
     refill_unaligned=1,
 )
 CORTEX_M7 = InOrder(
