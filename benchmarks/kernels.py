@@ -105,10 +105,14 @@ def depthwise(h: int, w: int, c: int, k: int = 3, stride: int = 1) -> Case:
     return conv(h, w, c, c, k, stride, depthwise=True)
 
 
-def dense(k: int, o: int) -> Case:
-    """A dense layer of one vector."""
+def dense(k: int, o: int, *, lowest: bool = False) -> Case:
+    """A dense layer of one vector; ``lowest``: weights go down to -128, which not every way to pack them allows."""
     x = Tensor("x", (1, k), DType.INT8, Quant.per_tensor(0.02, -11))
-    return Case(f"dense {k}->{o}", one(Dense("f", ("x", "w", "b"), "y"), x, *weights((o, k))))
+    w, b = weights((o, k))
+    if lowest:
+        w = Tensor.constant("w", np.concatenate([np.full((o, 1), -128, np.int8), w.values[:, 1:]], axis=1), w.quant)
+    name = f"dense {k}->{o}" + (" to -128" if lowest else "")
+    return Case(name, one(Dense("f", ("x", "w", "b"), "y"), x, w, b))
 
 
 def add(h: int, w: int, c: int) -> Case:
@@ -168,6 +172,7 @@ def cases() -> Iterator[Case]:
     yield depthwise(14, 14, 48, 7, 2)
     for k, o in ((640, 128), (128, 128), (8, 128), (128, 640), (256, 10), (64, 12)):
         yield dense(k, o)
+        yield dense(k, o, lowest=True)
     for hw, c in ((32, 16), (16, 32), (7, 30)):
         yield add(hw, hw, c)
         yield scaled(hw, hw, c)

@@ -148,9 +148,9 @@ class InOrder:
 
     ``latency`` is the number of cycles from issue until another instruction can use the result (1 where not
     given); an integer multiply-accumulate hands its result to the next one's accumulator after one cycle.
-    ``occupies`` holds up the issue of everything after. ``narrow_pairs``: only 16-bit instructions pair. ``slow_bases``: a base that a load
-    moves is ready as late as what it loads.
-    ``limits`` gives how many of a resource one cycle has.
+    ``occupies`` holds up the issue of everything after. ``narrow_pairs``: only 16-bit instructions pair.
+    ``slow_bases``: a base that a load moves is ready as late as what it loads. ``limits`` gives how many of a
+    resource one cycle has.
     """
 
     latency: Mapping[Kind, int]
