@@ -147,5 +147,5 @@ def test_wide_weights_are_chosen_only_where_they_leave_room(
     made = tinycompile.build(model, "stm32l4r5", tmp_path / "out", options)
     memory = check_sram(made, sram or 640 << 10)
     least = least_constants(made.compiled.graph, made.compiled.board)
-    assert (memory["weights_ram_bytes"] > 2 * least) == large
+    assert (memory["weights_ram_bytes"] > 1.5 * least) == large
     assert memory["sram_free"] >= 0

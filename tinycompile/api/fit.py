@@ -306,5 +306,5 @@ def _other_boards(limits: Limits, miss: _Miss, kept: int) -> list[str]:
     if limits.sram is not None or limits.goal.ram is not None:
         return []
     flash = sum(constants(miss.program).values())
-    names = [b.name for b in all_boards() if b.flash.size > flash and fits_on(miss.candidate, b, kept)]
+    names = [b.name for b in all_boards() if b.flash.size > flash and fits_on(miss.candidate, b, kept, limits.goal)]
     return [f"another board: {', '.join(names)}"] if names else []

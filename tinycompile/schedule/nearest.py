@@ -31,11 +31,14 @@ def leanest(graph: Graph, board: Board, goal: Goal) -> tuple[Candidate, ...]:
     return tuple(one for one in placed if one.placement.height < placed[0].placement.height + SLACK)[:MOST]
 
 
-def fits_on(candidate: Candidate, board: Board, reserved: int) -> bool:
-    """Whether a board's core runs the kernels of a candidate, and its banks hold it with ``reserved`` bytes besides.
+def fits_on(candidate: Candidate, board: Board, reserved: int, goal: Goal) -> bool:
+    """Whether a board's banks hold a candidate with ``reserved`` bytes besides: itself, or where the core has other
+    kernels, the leanest program of the same graph.
 
     Those are in the main one: other banks hold nothing but the arena.
     """
+    if reserved > board.ram.size:
+        return False
     runs = all(kernel.isa - SHARED <= board.abilities for kernel in candidate.kernels.values())
-    runs = runs and reserved <= board.ram.size
-    return runs and candidate.layout(Memory.of(board, reserved), compact=True) is not None
+    found = (candidate,) if runs else leanest(candidate.graph, board, goal)
+    return any(one.layout(Memory.of(board, reserved), compact=True) is not None for one in found)

@@ -99,7 +99,8 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
         candidates = Candidates(graph, prices, goal)
         found = list(candidates.for_goal(memory))
         if goal.least == "sram":  # fewer cycles are not worth more bytes than layer by layer
-            search.most = found[0].placement.height
+            layers = [] if goal.pushed else variants(graph, whole(graph), prices)
+            search.most = min(one.placement.height for one in (found[0], *layers))
         search.consider(found)
         search.floor = candidates.paths.floor() if goal.least == "sram" else 0
     return search
