@@ -99,7 +99,7 @@ def _searched(graph: Graph, prices: Prices, goal: Goal, memory: Memory) -> _Sear
         candidates = Candidates(graph, prices, goal)
         found = list(candidates.for_goal(memory))
         if goal.least == "sram":  # fewer cycles are not worth more bytes than layer by layer
-            layers = [] if goal.pushed else variants(graph, whole(graph), prices)
+            layers = (one for one in found[1:] if not one.stages)
             search.most = min(one.placement.height for one in (found[0], *layers))
         search.consider(found)
         search.floor = candidates.paths.floor() if goal.least == "sram" else 0
@@ -136,8 +136,8 @@ class Candidates:
 
     def __init__(self, graph: Graph, prices: Prices, goal: Goal) -> None:
         self.graph, self.goal = graph, goal
-        (fast, *_) = variants(graph, whole(graph), prices)
-        ordered = replace(graph, ops=tuple(run.ops[0] for run in fast.runs))
+        self.layers = variants(graph, whole(graph), prices)
+        ordered = replace(graph, ops=tuple(run.ops[0] for run in self.layers[0].runs))
         self.paths = Paths(ordered, prices, pushed=goal.pushed)
 
     def for_goal(self, memory: Memory) -> Iterator[Candidate]:
@@ -148,6 +148,8 @@ class Candidates:
             yield one
             if self.goal.least != "sram" and one.layout(memory, compact=True) is not None:
                 return
+        if not self.goal.pushed:
+            yield from self.layers[1:]
         yield from self._streamed(memory.size)
 
     def all(self) -> Sequence[Candidate]:
