@@ -39,6 +39,11 @@ class Filters:
         halves_fit = (256 * second + first >= -(1 << 15)).all()
         return bool(halves_fit and (most < ROOM).all() and (least >= -ROOM).all())
 
+    def some(self, first: int, count: int) -> Filters:
+        """``count`` of them from ``first`` on, or as many as there are."""
+        part = slice(first, first + count)
+        return Filters(self.weights[part], self.bias[part], self.multiplier[part])
+
 
 def is_fused(op: Conv2D | Dense, io: IO) -> bool:
     """Whether requantising takes a multiplier and the zero point alone."""
@@ -97,31 +102,31 @@ def pair_count(run: int, runs: int) -> int:
     return runs * (run // 2) + (runs * (run % 2) + 1) // 2
 
 
-def block_words(pairs: int, mixed: bool) -> int:
-    """Words of the stream for four filters."""
-    return (2 if mixed else 4) * pairs + 8
+def block_words(pairs: int, mixed: bool, block: int = FILTERS) -> int:
+    """Words of the stream for a block of filters."""
+    return (block // 2 if mixed else block) * pairs + 2 * block
 
 
-def stream(these: Filters, pairs: Array, mixed: bool) -> Array:
-    """int32: for each four filters four start values, words of weights for each of ``pairs``, four multipliers.
+def stream(these: Filters, pairs: Array, mixed: bool, block: int = FILTERS) -> Array:
+    """int32: for each ``block`` filters their start values, words of weights for each of ``pairs``, their multipliers.
 
     A word has the weights of a filter as int16 for a pair of inputs; or two filters are mixed, 256 times the second
-    one plus the first one. What is missing of the last four filters is 0.
+    one plus the first one. What is missing of the last block is 0.
     """
-    fours = ceil(len(these.bias) / FILTERS)
+    blocks = ceil(len(these.bias) / block)
     padded = np.concatenate([these.weights, np.zeros((len(these.weights), 1), np.int64)], axis=1)
-    weights = _in_fours(padded[:, pairs]).reshape(fours, FILTERS, -1, 2).transpose(0, 2, 1, 3)
-    start = _in_fours(these.bias).reshape(fours, FILTERS)
+    weights = _in_blocks(padded[:, pairs], block).reshape(blocks, block, -1, 2).transpose(0, 2, 1, 3)
+    start = _in_blocks(these.bias, block).reshape(blocks, block)
     if mixed:
         weights = weights[:, :, 0::2] + 256 * weights[:, :, 1::2]
-        start = np.where(np.arange(FILTERS) % 2, np.roll(start, 1, axis=1) + 256 * start, start)
-    parts = [start, _words(weights).reshape(fours, -1), _in_fours(these.multiplier).reshape(fours, -1)]
+        start = np.where(np.arange(block) % 2, np.roll(start, 1, axis=1) + 256 * start, start)
+    parts = [start, _words(weights).reshape(blocks, -1), _in_blocks(these.multiplier, block).reshape(blocks, -1)]
     return _wrapped(np.concatenate(parts, axis=1), 32).astype(np.int32)
 
 
-def _in_fours(values: Array) -> Array:
-    """More zeros after the last of a number of filters that is no multiple of four."""
-    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
+def _in_blocks(values: Array, block: int) -> Array:
+    """More zeros after the last of a number of filters that is no multiple of a block's."""
+    return np.concatenate([values, np.zeros((-len(values) % block, *values.shape[1:]), np.int64)])
 
 
 def _wrapped(values: Array, bits: int) -> Array:
