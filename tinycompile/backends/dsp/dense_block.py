@@ -62,12 +62,10 @@ class DenseBlock:
     def _assembly(self) -> Iterator[str]:
         pipelined = self.dual and self.mixed and self.filters in PIPELINED and self.inputs >= 4
         times, each, rest = self.plan(ahead=pipelined)
+        turn = tuple(self._turn(["\\\\" + name for name in "abcdpx"]) if pipelined else self._step())
+        yield "\\n" * (len(turn) * (each + rest))  # GCC takes a line for an instruction, and .rept for none
         if pipelined:
-            yield from (
-                ".macro tc_turn a, b, c, d, p, x",
-                *self._turn(["\\\\" + name for name in "abcdpx"]),
-                ".endm",
-            )
+            yield from (".macro tc_turn a, b, c, d, p, x", *turn, ".endm")
         if times:
             yield from (f"movw r4, #{4 * (times * each + pipelined)}", "add r4, r0, r4")
         yield from ("push {r0, r2, r3, r4, r7}", ".balign 4", "1:", f"ldm r1!, {{{', '.join(self._sums)}}}")
