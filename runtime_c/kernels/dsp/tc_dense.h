@@ -23,7 +23,7 @@ TC_INLINE uint32_t tc_dense_pair(const int8_t *x, int32_t q, int32_t count)
 /* `filters` sums over `count` inputs. Stream: as many start values, then for each pair of inputs a pair of weights of
  * each filter; or, where filters are `mixed`, a word of every two: its halves are 256 times the second one's weight plus
  * the first one's, and so is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and
- * 2. */
+ * 2. Where `mixed` is 2, every three words behind the weights end with what the second filter's sum lacks. */
 TC_INLINE void tc_dense_sums(int32_t *sums, const int8_t *x, const int32_t *stream, int32_t count, int32_t filters,
                              int mixed)
 {
@@ -41,7 +41,8 @@ TC_INLINE void tc_dense_sums(int32_t *sums, const int8_t *x, const int32_t *stre
         }
     }
     for (f = 0; mixed && f < filters; f += 2) {
-        sums[f + 1] = (int32_t)((uint32_t)sums[f + 1] - (uint32_t)sums[f]) >> 8;
+        int32_t lacks = mixed == 2 ? word[f / 2 * 3 + 2] : 0;
+        sums[f + 1] = ((int32_t)((uint32_t)sums[f + 1] - (uint32_t)sums[f]) >> 8) + lacks;
     }
 }
 

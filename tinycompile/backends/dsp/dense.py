@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.backends.dsp.dense_block import DenseBlock, Range
-from tinycompile.backends.dsp.filters import block_words, filters, is_fused, order, pair_count, stream
+from tinycompile.backends.dsp.filters import Filters, block_words, filters, is_fused, order, pair_count, stream
 from tinycompile.backends.kernel import WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.linear import _early_conv_lag, _early_dense_lag, requantizer_arrays
 from tinycompile.ir import IO, Array
@@ -26,12 +26,12 @@ LONGEST = 1 << 14
 @dataclass(frozen=True)
 class Form:
     """What a core's pipeline asks for: the order of instructions; filters of a block, mixed or not; words of inputs
-    that the code of a block is unrolled for."""
+    that the code of a block is unrolled for, the first one and those of what it leaves."""
 
     dual: bool
     mixed: int
     wide: int
-    most: int
+    most: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,25 @@ def _divided(outputs: int, most: int) -> Iterator[tuple[int, bool, int]]:
         yield size, odd, len(list(blocks))
 
 
-def _mixed(op: Linear, io: IO) -> bool:
-    return filters(op, io).can_mix
+def _blocks(form: Form, io: IO, these: Filters) -> list[tuple[int, bool, int]]:
+    return list(_divided(io.out.channels, form.mixed if these.can_mix_moved else form.wide))
 
 
-def _blocks(form: Form, io: IO, mixed: bool) -> list[tuple[int, bool, int]]:
-    return list(_divided(io.out.channels, form.mixed if mixed else form.wide))
+def _words(io: IO, these: Filters, size: int) -> int:
+    """Of the stream for a block."""
+    offsets = size // 2 if these.can_mix_moved and these.offsets.any() else 0
+    return block_words(_pairs(io), these.can_mix_moved, size) + offsets
 
 
 def _parts(form: Form, op: Linear, io: IO) -> list[Part]:
-    rq, mixed = op.parameters(io)["requantizer"], _mixed(op, io)
+    rq, these = op.parameters(io)["requantizer"], filters(op, io)
     span = Range(rq.zero_point, rq.low, rq.high) if is_fused(op, io) else None
+    mixed, moved = these.can_mix_moved, these.can_mix_moved and not these.can_mix
     parts: list[Part] = []
     first = at = 0
-    for size, odd, count in _blocks(form, io, mixed):
-        block = DenseBlock(size, count, _inputs(io), mixed, form.dual, form.most, span, odd)
-        parts.append(Part(first, at, block, block_words(_pairs(io), mixed, size)))
+    for size, odd, count in _blocks(form, io, these):
+        block = DenseBlock(size, count, _inputs(io), mixed, moved, form.dual, form.most[first > 0], span, odd)
+        parts.append(Part(first, at, block, _words(io, these, size)))
         first += count * size
         at += count * parts[-1].words
     return parts
@@ -91,21 +94,29 @@ def _parts(form: Form, op: Linear, io: IO) -> list[Part]:
 
 def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream, block after block; multipliers and shifts by themselves where C requantises."""
-    these, pairs = filters(op, io), order(_inputs(io), 1)
-    streams = [
-        stream(
-            these.some(part.first, part.block.filters * part.block.blocks), pairs, part.block.mixed, part.block.filters
-        )
-        for part in _parts(form, op, io)
-    ]
+    these = filters(op, io)
+    words = [_stream(part, these, io).ravel() for part in _parts(form, op, io)]
     alone = {} if is_fused(op, io) else requantizer_arrays(op.parameters(io)["requantizer"])
-    return {"stream": np.concatenate([words.ravel() for words in streams]), **alone}
+    return {"stream": np.concatenate(words), **alone}
+
+
+def _stream(part: Part, these: Filters, io: IO) -> Array:
+    """int32 (blocks, words)."""
+    block, pairs = part.block, order(_inputs(io), 1)
+    some = these.some(part.first, block.filters * block.blocks)
+    if not block.moved:
+        return stream(some, pairs, block.mixed, block.filters)
+    words = stream(some.moved, pairs, block.mixed, block.filters)
+    multipliers = words[:, -block.filters :].reshape(block.blocks, -1, 2)
+    offsets = np.append(some.offsets, [0] * block.odd)[1::2]
+    tail = np.concatenate([multipliers, offsets.reshape(block.blocks, -1, 1)], axis=2)
+    return np.concatenate([words[:, : -block.filters], tail.reshape(block.blocks, -1)], axis=1).astype(np.int32)
 
 
 def _flash(form: Form, op: Linear, io: IO) -> int:
     """Bytes of the stream."""
-    mixed = _mixed(op, io)
-    return sum(4 * count * block_words(_pairs(io), mixed, size) for size, _, count in _blocks(form, io, mixed))
+    these = filters(op, io)
+    return sum(4 * count * _words(io, these, size) for size, _, count in _blocks(form, io, these))
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
@@ -113,18 +124,17 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "K": _inputs(io),
         "one": isinstance(op, Conv2D),
         "O": io.out.channels,
-        "pairs": _pairs(io),
         "parts": _parts(form, op, io),
     }
 
 
 def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
     """Pairs of inputs met by filters, in mixed words or not; met by blocks of them; blocks; outputs; the call."""
-    pixels, mixed = io.out.size // io.out.channels, _mixed(op, io)
-    blocks = _blocks(form, io, mixed)
+    pixels, these = io.out.size // io.out.channels, filters(op, io)
+    blocks = _blocks(form, io, these)
     count = pixels * sum(n for _, _, n in blocks)
     met = pixels * _pairs(io) * sum(n * size for size, _, n in blocks)
-    met_by = {"mixed": met, "wide": 0} if mixed else {"mixed": 0, "wide": met}
+    met_by = {"mixed": met, "wide": 0} if these.can_mix_moved else {"mixed": 0, "wide": met}
     return {**met_by, "turns": _pairs(io) * count, "blocks": count, "outputs": io.out.size, "call": 1}
 
 
@@ -155,25 +165,22 @@ def _row(
     )  # fmt: skip
 
 
-def _rows(form: Form, suffix: str, core: str, cycles: Mapping[str, float]) -> tuple[Kernel, ...]:
-    isa = frozenset({"dsp", core} if core else {"dsp"})
+def _rows(form: Form, suffix: str, isa: frozenset[str], cycles: Mapping[str, float]) -> tuple[Kernel, ...]:
     return (
         _row(f"dsp_one_pixel{suffix}", form, Conv2D, _fits_one_pixel, isa, (), _early_conv_lag, cycles),
         _row(f"dsp_dense{suffix}", form, Dense, _fits, isa, WHOLE_ROWS, _early_dense_lag, cycles),
     )
 
 
-SINGLE = Form(dual=False, mixed=8, wide=6, most=10)
-IN_ORDER = Form(dual=False, mixed=8, wide=8, most=10)
-DUAL = Form(dual=True, mixed=6, wide=6, most=16)
+SINGLE = Form(dual=False, mixed=8, wide=6, most=(10, 6))
+DUAL = Form(dual=True, mixed=6, wide=6, most=(16, 8))
 ROWS: tuple[Kernel, ...] = (
     *_rows(
-        DUAL, "_m7", "cortex-m7",
+        DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
         {"mixed": 2.3, "wide": 3.2, "turns": 0.3, "blocks": 20, "outputs": 8, "call": 80},
     ),
     *_rows(
-        IN_ORDER, "_m33", "cortex-m33",
-        {"mixed": 2.7, "wide": 2.7, "turns": 2, "blocks": 20, "outputs": 6, "call": 60},
+        SINGLE, "", frozenset({"dsp"}),
+        {"mixed": 2.31, "wide": 2.3, "turns": 1, "blocks": 25, "outputs": 5.5, "call": 60},
     ),
-    *_rows(SINGLE, "", "", {"mixed": 2.31, "wide": 2.3, "turns": 1, "blocks": 25, "outputs": 5.5, "call": 60}),
 )  # fmt: skip

@@ -43,6 +43,8 @@ class DenseBlock:
     blocks: int
     inputs: int
     mixed: bool
+    moved: bool
+    """Whether second filters of mixed ones have offsets in the stream, each behind the multipliers of the two."""
     dual: bool
     """Whether a multiplication and another instruction issue in one cycle."""
     most: int
@@ -62,12 +64,10 @@ class DenseBlock:
     def _assembly(self) -> Iterator[str]:
         pipelined = self.dual and self.mixed and self.filters in PIPELINED and self.inputs >= 4
         times, each, rest = self.plan(ahead=pipelined)
+        turn = tuple(self._turn(["\\\\" + name for name in "abcdpx"]) if pipelined else self._step())
+        yield "\\n" * (len(turn) * (each + rest))  # GCC takes a line for an instruction, and .rept for none
         if pipelined:
-            yield from (
-                ".macro tc_turn a, b, c, d, p, x",
-                *self._turn(["\\\\" + name for name in "abcdpx"]),
-                ".endm",
-            )
+            yield from (".macro tc_turn a, b, c, d, p, x", *turn, ".endm")
         if times:
             yield from (f"movw r4, #{4 * (times * each + pipelined)}", "add r4, r0, r4")
         yield from ("push {r0, r2, r3, r4, r7}", ".balign 4", "1:", f"ldm r1!, {{{', '.join(self._sums)}}}")
@@ -175,37 +175,42 @@ class DenseBlock:
             yield f"ldrsb r2, [r0, #{left // 2}]"
             yield from self._products(("r2",), ())
 
-    def _part(self, f: int) -> Iterator[str]:
+    def _part(self, f: int, offset: str = "") -> Iterator[str]:
         """The sums of filters ``f`` and the next one apart."""
+        first, second = SUMS[f : f + 2]
         if self.mixed:
-            yield from (f"sub {SUMS[f + 1]}, {SUMS[f + 1]}, {SUMS[f]}", f"asr {SUMS[f + 1]}, {SUMS[f + 1]}, #8")
+            yield f"sub {second}, {second}, {first}"
+            yield f"add {second}, {offset}, {second}, asr #8" if offset else f"asr {second}, {second}, #8"
 
     def _to_sums(self) -> Iterator[str]:
         yield f"ldr r2, [sp, #{OUTPUTS}]"
         for f in range(0, self.filters, 2):
-            yield from self._part(f)
+            if self.moved:
+                yield f"ldr r4, [r1, #{6 * f + 8}]"
+            yield from self._part(f, "r4" if self.moved else "")
         yield f"stm r2, {{{', '.join(self._sums)}}}"
 
     def _to_outputs(self) -> Iterator[str]:
         """The range moved up to end at 127, where SSAT clamps, and then moved to begin at 0, where USAT does."""
         assert self.range is not None
         yield from (f"mov r3, #{self.range.zero_point + 127 - self.range.high}", f"ldr r2, [sp, #{OUTPUTS}]")
-        free: list[str] = ["r4", "r5", *SUMS[self.filters :]]
+        free: list[str] = ["r4", "r5", "r0", *SUMS[self.filters :]]
+        size = 3 if self.moved else 2
         done = 0
         while done < self.filters:
-            multipliers = free[: (self.filters - done) // 2 * 2]
-            yield from _next_words(multipliers)
-            for f in range(done, done + len(multipliers), 2):
-                yield from self._two_outputs(f, multipliers[f - done :])
-            free += SUMS[done : done + len(multipliers)]
-            done += len(multipliers)
+            twos = min(len(free) // size, (self.filters - done) // 2)
+            yield from _next_words(free[: size * twos])
+            for i in range(twos):
+                yield from self._two_outputs(done + 2 * i, free[size * i : size * (i + 1)])
+            free += SUMS[done : done + 2 * twos]
+            done += 2 * twos
         if self.blocks > 1:
             yield from (f"str r2, [sp, #{OUTPUTS}]", f"ldr r4, [sp, #{END}]", f"ldr r0, [sp, #{INPUTS}]")
             yield from ("cmp r1, r4", "bne 1b")
 
-    def _two_outputs(self, f: int, multipliers: Sequence[str]) -> Iterator[str]:
-        yield from self._part(f)
-        for g, multiplier in zip((f, f + 1), multipliers[:2], strict=True):
+    def _two_outputs(self, f: int, constants: Sequence[str]) -> Iterator[str]:
+        yield from self._part(f, *constants[2:])
+        for g, multiplier in zip((f, f + 1), constants[:2], strict=True):
             if self.odd and g == self.filters - 1:
                 return
             yield f"smmlar {SUMS[g]}, {SUMS[g]}, {multiplier}, r3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from typing import Any
 
@@ -33,11 +34,28 @@ class Filters:
         Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so
         that the difference of the two sums tells them exactly.
         """
+        return self.can_mix_moved and not self.offsets.any()
+
+    @property
+    def can_mix_moved(self) -> bool:
+        """The same for sums less their ``offsets``."""
         count = len(self.weights) // 2 * 2
         first, second = self.weights[0:count:2], self.weights[1:count:2]
-        least, most = (sums[1:count:2] for sums in _extremes(self.weights, self.bias))
+        least, most = (sums - self.offsets for sums in _extremes(self.weights, self.bias))
         halves_fit = (256 * second + first >= -(1 << 15)).all()
-        return bool(halves_fit and (most < ROOM).all() and (least >= -ROOM).all())
+        return bool(halves_fit and (most[1:count:2] < ROOM).all() and (least[1:count:2] >= -ROOM).all())
+
+    @cached_property
+    def offsets(self) -> Array:
+        """int64 (O): the middle of the sums of second filters that may be too large to be mixed; else 0."""
+        least, most = _extremes(self.weights, self.bias)
+        large = (most >= ROOM) | (least < -ROOM)
+        return np.where(large & (np.arange(len(large)) % 2 == 1), (least + most) // 2, 0)
+
+    @property
+    def moved(self) -> Filters:
+        """With sums less their offsets."""
+        return Filters(self.weights, self.bias - self.offsets, self.multiplier)
 
     def some(self, first: int, count: int) -> Filters:
         """``count`` of them from ``first`` on, or as many as there are."""
