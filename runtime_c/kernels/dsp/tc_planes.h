@@ -43,6 +43,18 @@ TC_SMALL void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
     }
 }
 
+/* ``words`` times the same pair at the start of each of ``rows`` rows that are ``pitch`` elements apart. */
+TC_SMALL void tc_planes_column(int16_t *to, int32_t rows, int32_t pitch, int32_t words, uint32_t pair)
+{
+    int32_t i;
+    for (; rows > 0; rows--) {
+        for (i = 0; i < words; i++) {
+            tc_store32(to + 2 * i, pair);
+        }
+        to += pitch;
+    }
+}
+
 /* Pixels of up to four channels to a row of each channel, which are ``pitch`` elements apart: ``left`` columns of the
  * zero point, ``width`` pixels that are ``step`` bytes apart, and zero points to the end of the row. */
 TC_SMALL void tc_planes_row(

@@ -209,13 +209,8 @@ class Block:
             yield f"{'smmlar' if zero else 'smmulr'} {r}, {r}, {found[MULTIPLIER]}{zero}"
         for i, r in enumerate(sums):
             if self.double:
-                yield from (
-                    f"add {r}, {r}, {r}, asr #31",
-                    f"add {r}, {r}, {found[HALF]}",
-                    f"asr {r}, {r}, {found[SHIFT]}",
-                )
-            yield f"ssat {r}, #8, {r}"
-            yield from clamp(r, self.low, self.high)
+                yield from self.shifted(r, found[HALF], found[SHIFT])
+            yield from self.saturated(r)
             yield f"strb {r}, [{found[OUT]}, #{i * self.out_step}]"
         spent = iter([*sums, found[MULTIPLIER]])
         for place in late:
@@ -226,6 +221,16 @@ class Block:
         if OUT not in kept:
             yield f"str {found[OUT]}, [sp, #{self.state + OUT}]"
         yield f"cmp lr, {found[END]}"
+
+    def shifted(self, total: str, half: str, shift: str) -> Iterator[str]:
+        """The second rounding of a sum, half away from zero."""
+        yield from (f"add {total}, {total}, {total}, asr #31", f"add {total}, {total}, {half}")
+        yield f"asr {total}, {total}, {shift}"
+
+    def saturated(self, total: str) -> Iterator[str]:
+        """A sum to within what outputs may be."""
+        yield f"ssat {total}, #8, {total}"
+        yield from clamp(total, self.low, self.high)
 
     def _freed(self) -> list[str]:
         """The registers of words and weights, in the order of their last use in a row."""
