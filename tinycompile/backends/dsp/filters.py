@@ -27,17 +27,33 @@ class Filters:
     multiplier: Array
 
     @property
+    def has_room(self) -> bool:
+        """Whether 256 times the sums of the second filter of each two fit in int32."""
+        least, most = (sums[1::2] for sums in _extremes(self.weights, self.bias))
+        return bool((most < ROOM).all() and (least >= -ROOM).all())
+
+    def second_times_256(self) -> Filters:
+        """The second filter of each two, and its bias, 256 times as large; halves of words hold that."""
+        factor = np.where(np.arange(len(self.bias)) % 2, 256, 1)
+        return Filters(self.weights * factor[:, None], self.bias * factor, self.multiplier)
+
+    @property
+    def scaled_extent(self) -> float:
+        """What no sum times its multiplier exceeds."""
+        least, most = _extremes(self.weights, self.bias)
+        return float((np.maximum(-least, most) * self.multiplier.astype(np.float64)).max() / (1 << 32))
+
+    @property
     def can_mix(self) -> bool:
         """Whether the second filter of each two can be kept as 256 times itself plus the first one.
 
-        Halves of words must hold the mixed weights, and 256 times the second filter's sums must fit in int32, so
-        that the difference of the two sums tells them exactly.
+        Halves of words must hold the mixed weights, and the second filter's sums must have room, so that the
+        difference of the two sums tells them exactly.
         """
         count = len(self.weights) // 2 * 2
         first, second = self.weights[0:count:2], self.weights[1:count:2]
-        least, most = (sums[1:count:2] for sums in _extremes(self.weights, self.bias))
         halves_fit = (256 * second + first >= -(1 << 15)).all()
-        return bool(halves_fit and (most < ROOM).all() and (least >= -ROOM).all())
+        return bool(halves_fit and self.has_room)
 
 
 def is_fused(op: Conv2D | Dense, io: IO) -> bool:
