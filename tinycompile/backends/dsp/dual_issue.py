@@ -14,7 +14,8 @@ from functools import cached_property
 
 _REGISTER = re.compile(r"\b(?:r\d+|lr|sp)\b")
 _PLAIN = re.compile(
-    r"(ldr|ldrb|str|strb|strh|uxtb|sxtb|ubfx|sbfx|lsl|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16) "
+    r"(ldr|ldrb|str|strb|strh|uxtb|sxtb|ubfx|sbfx|lsl|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16"
+    r"|ssat16|sel|eor|uqsub8|qsub8|qadd8) "
     r"|(sadd16|ssub16) |smla|smul|smmla|smmul"
 )
 EARLIER = 0.25
