@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil
 from typing import Any
 
@@ -33,7 +33,7 @@ class Filters:
         low, high = -128 * self.weights, 127 * self.weights
         return self.bias + np.minimum(low, high).sum(axis=1), self.bias + np.maximum(low, high).sum(axis=1)
 
-    @property
+    @cached_property
     def has_room(self) -> bool:
         """Whether 256 times the sums of the second filter of each two fit in int32."""
         least, most = (sums[1::2] for sums in self.extremes)
@@ -44,7 +44,7 @@ class Filters:
         factor = np.where(np.arange(len(self.bias)) % 2, 256, 1)
         return Filters(self.weights * factor[:, None], self.bias * factor, self.multiplier)
 
-    @property
+    @cached_property
     def scaled_extent(self) -> float:
         """What no sum times its multiplier exceeds."""
         least, most = self.extremes
@@ -59,7 +59,7 @@ class Filters:
         """
         return self.can_mix_moved and not self.offsets.any()
 
-    @property
+    @cached_property
     def can_mix_moved(self) -> bool:
         """The same for sums less their ``offsets``."""
         count = len(self.weights) // 2 * 2
@@ -93,7 +93,29 @@ def is_fused(op: Conv2D | Dense, io: IO) -> bool:
 
 
 def filters(op: Conv2D | Dense, io: IO) -> Filters:
-    """Those of an op without zero point of the weights."""
+    """Those of an op without zero point of the weights; found once for all calls of an op in rows."""
+    return _known(_Linear(op, io))
+
+
+class _Linear:
+    """An op by what its filters depend on: equal where constants are the same arrays, and all scales are equal."""
+
+    def __init__(self, op: Conv2D | Dense, io: IO) -> None:
+        self.op, self.io = op, io
+        constants = (tensor.data for tensor in io.inputs[1:])
+        quants = (tensor.quant for tensor in (*io.inputs, io.out))
+        self._key = op.name, op.clip, io.rounding, *map(id, constants), *quants
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Linear) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=128)  # whose keys keep the arrays alive, so that their identities last
+def _known(linear: _Linear) -> Filters:
+    op, io = linear.op, linear.io
     p = op.parameters(io)
     requantizer, channels = p["requantizer"], io.out.channels
     weights = io.inputs[1].values.astype(np.int64).reshape(channels, -1)
