@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.dsp.depthwise import (
-    GROUP,
-    MOST_TAPS,
-    centred_weights,
-    flash_bytes,
-    for_m7,
-    pitch_of,
-    sums_end,
-    taps_of,
-)
-from tinycompile.backends.dsp.depthwise_block import Block
+from tinycompile.backends.dsp.depthwise import GROUP, MOST_TAPS, centred_weights, for_m7, pitch_of, sums_end
+from tinycompile.backends.dsp.depthwise_block import Block, Taps
 from tinycompile.backends.dsp.row_block import RowNest, most_row_outputs, row_cycles
 from tinycompile.backends.dsp.row_planes import RowPlanes
 from tinycompile.backends.dsp.thumb import OFFSET
@@ -29,86 +22,147 @@ from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.sliding import sliding_lag
 
 
-def _slot(op: Conv2D, io: IO) -> int:
-    """Bytes of one kernel row's input, for GROUP channels."""
-    return 2 * GROUP * pitch_of(op, io)
+@dataclass(frozen=True)
+class Row:
+    """How a row of outputs is computed, from rows in scratch of ``pitch`` int16 elements.
+
+    The blocks have ``sizes`` outputs, all but the last as many as the first. ``planes`` brings pixels to scratch;
+    None where C does it. Each kernel row takes ``loads`` of words and weights, and ``products``.
+    """
+
+    sizes: tuple[int, ...]
+    taps: Taps
+    pitch: int
+    planes: RowPlanes | None
+    loads: int
+    products: int
+    cycles: int
 
 
-def _scratch(op: Conv2D, io: IO) -> int:
-    return _slot(op, io) * op.kernel[0]
+def _row(op: Conv2D, io: IO) -> Row | None:
+    """The way that takes the least time; None where no block fits."""
+    left, columns = max(0, op.pad.left), io.x.hw[1] - max(0, -op.pad.left)
+    return _best_row(io.out.hw[1], op.kernel, op.stride[1], left, columns, io.x.channels, io.out.channels)
 
 
-def _block(op: Conv2D, io: IO, outputs: int, end: str) -> Block:
-    rq, slot = op.parameters(io)["requantizer"], _slot(op, io)
-    double = end == "double"
-    return Block(
-        outputs, op.kernel[0], taps_of(op), slot, 0, io.out.channels, rq.zero_point, rq.low, rq.high, double
-    )  # fmt: skip
+@lru_cache(maxsize=4096)
+def _best_row(
+    width: int, kernel: tuple[int, int], stride: int, left: int, columns: int, channels: int, out_step: int
+) -> Row | None:
+    """Columns of padding are in scratch, except where one block is as wide as the row: there, products with them can
+    be left out."""
+    pitch = _even((width - 1) * stride + kernel[1])
+    columns = min(columns, pitch - left)
+    taps, bare = Taps(kernel[1], stride), Taps(kernel[1], stride, left, columns)
+    padded, narrow = _planes(left, columns, pitch, channels), _planes(0, columns, _even(columns), channels)
+    rows: list[Row] = []
+    if narrow and width <= most_row_outputs(bare, out_step) and _is_seen(bare, width):
+        rows.append(_priced((width,), bare, kernel[0], narrow.pitch, narrow))
+    for outputs in reversed(range(1, min(width, most_row_outputs(taps, out_step)) + 1)):
+        if outputs == width or outputs * stride % 2 == 0:  # the next block starts at a word
+            sizes = (outputs,) * (width // outputs) + ((width % outputs,) if width % outputs else ())
+            rows.append(_priced(sizes, taps, kernel[0], pitch, padded))
+    return min(rows, key=lambda row: row.cycles, default=None)
 
 
-def _columns(op: Conv2D, io: IO, end: str) -> list[Block]:
-    """The blocks of a row, from left to right: all as wide as the first, but for the last; 0 where none fits."""
-    width, best = io.out.hw[1], (0, list[Block]())
-    for outputs in range(1, min(width, most_row_outputs(taps_of(op), io.out.channels)) + 1):
-        if outputs < width and outputs * op.stride[1] % 2:
-            continue  # the next block would start in the middle of a word
-        block = _block(op, io, outputs, end)
-        blocks = [block] * (width // outputs)
-        if width % outputs:
-            blocks.append(_block(op, io, width % outputs, end))
-        cycles = sum(map(row_cycles, blocks))
-        if not best[1] or cycles <= best[0]:
-            best = cycles, blocks
-    return best[1]
+def _even(columns: int) -> int:
+    return -(-columns // 2) * 2
+
+
+def _planes(left: int, columns: int, pitch: int, channels: int) -> RowPlanes | None:
+    """What brings rows of whole groups of channels to scratch, where assembly can."""
+    rows = RowPlanes(left, columns, pitch, channels)
+    return rows if rows.is_wanted and channels >= GROUP else None
+
+
+def _is_seen(taps: Taps, width: int) -> bool:
+    """Whether each output has some column that is no padding."""
+    return all(any(taps.step(word, output) for word in range(taps.columns)) for output in range(width))
+
+
+def _priced(sizes: tuple[int, ...], taps: Taps, height: int, pitch: int, planes: RowPlanes | None) -> Row:
+    blocks = [Block(outputs, height, taps, 0, 0, 0, 0, 0, 0) for outputs in sizes]
+    loads = sum(block.words + taps.words for block in blocks)
+    products = sum(len(steps) for block in blocks for steps in block.steps)
+    return Row(sizes, taps, pitch, planes, loads, products, sum(map(row_cycles, blocks)))
 
 
 def _fits(op: Conv2D, io: IO) -> bool:
     """One channel of input for each output, its rows within reach of the offsets of loads."""
     if not op.is_depthwise(io) or op.dilation[1] > 1 or prod(op.kernel) > MOST_TAPS:
         return False
-    widest = 2 * (most_row_outputs(taps_of(op), io.out.channels) * op.stride[1] + op.kernel[1] + 1)
-    return bool(_columns(op, io, "native")) and _slot(op, io) * (op.kernel[0] - 1) + widest <= OFFSET
+    row = _row(op, io)
+    return row is not None and 2 * (GROUP * row.pitch * (op.kernel[0] - 1) + _widest(op, row)) <= OFFSET
+
+
+def _widest(op: Conv2D, row: Row) -> int:
+    """The columns of a block, whole words."""
+    return row.sizes[0] * op.stride[1] + op.kernel[1] + 1
+
+
+def _scratch(op: Conv2D, io: IO) -> int:
+    """The rows of a group of channels, padding included, as windows want it that C computes; int16."""
+    return 2 * GROUP * pitch_of(op, io) * op.kernel[0]
+
+
+def _found(op: Conv2D, io: IO) -> Row:
+    row = _row(op, io)
+    assert row is not None, "a kernel computes what it fits"
+    return row
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
-    """``constants`` int32 (O, n): what sums end with (see ``sums_end``), the bias, words of weights row by row."""
-    p, end = op.parameters(io), sums_end(op, io)
+    """``constants`` int32 (O, n): what sums end with (see ``sums_end``), the bias of sums over inputs without their
+    zero point, words of weights row by row."""
+    p, end, row = op.parameters(io), sums_end(op, io), _found(op, io)
     rq, bias = p["requantizer"], p["bias"].astype(np.int32)
     twice = 2 if end == "double" else 1
     columns = [] if end == "in C" else [rq.multiplier]
     if end == "double":
         shift = -rq.shift
         columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
-    columns += [bias * twice, *taps_of(op).pack(centred_weights(op, io) * np.int16(twice)).reshape(len(bias), -1).T]
+    weights = centred_weights(op, io) * np.int16(twice)
+    columns.append(bias * twice + p["zx"] * weights.sum(axis=(1, 2), dtype=np.int32))
+    columns += [*row.taps.pack(weights).reshape(len(bias), -1).T]
     constants = np.stack([np.broadcast_to(c, len(bias)).astype(np.int32) for c in columns], axis=1)
     return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
 
 
-def _planes(op: Conv2D, io: IO) -> RowPlanes | None:
-    """What brings rows of whole groups of channels to scratch, where assembly can."""
-    left, skip = max(0, op.pad.left), max(0, -op.pad.left)
-    columns = min(io.x.hw[1] - skip, pitch_of(op, io) - left)
-    rows = RowPlanes(left, columns, pitch_of(op, io), io.x.channels)
-    return rows if rows.is_wanted and io.x.channels >= GROUP else None
+def _flash(op: Conv2D, io: IO) -> int:
+    words = op.kernel[0] * _found(op, io).taps.words
+    return 4 * io.out.channels * (words + (2 if io.rounding == "native" else 4))
 
 
 def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
-    end, rows, pitch = sums_end(op, io), _planes(op, io), pitch_of(op, io)
-    blocks = _columns(op, io, end)
-    rest = blocks[-1] if blocks[-1].outputs != blocks[0].outputs else None
-    count = len(blocks) - (rest is not None)
-    last = (io.out.hw[1] - 1) * op.stride[1] + op.kernel[1]
-    right = last > rows.left + rows.width if rows else False
+    row, end = _found(op, io), sums_end(op, io)
+    rq, slot, planes = op.parameters(io)["requantizer"], 2 * GROUP * row.pitch, row.planes
+    first, last = (
+        Block(n, op.kernel[0], row.taps, slot, 0, io.out.channels, rq.zero_point, rq.low, rq.high, end == "double")
+        for n in (row.sizes[0], row.sizes[-1])
+    )
+    nest = RowNest(
+        first, row.sizes.count(first.outputs), last if last != first else None, 2 * row.pitch,
+        io.out.channels // io.x.channels, planes, op.parameters(io)["zx"], not all(_rows_there(op, io)), dual,
+    )  # fmt: skip
+    filled = planes.left + planes.width if planes and row.taps.columns > planes.width else row.pitch
+    width = (io.out.hw[1] - 1) * op.stride[1] + op.kernel[1]
     return {
-        "rows": rows,
+        "rows": planes,
         "width": io.out.hw[1],
-        "pitch": pitch,
-        "left": -(-rows.left // 2) if rows else 0,
-        "right": pitch // 2 - (rows.left + rows.width) // 2 if rows and right else 0,
+        "pitch": row.pitch,
+        # words that hold columns of padding, at both ends of a row
+        "left": -(-planes.left // 2) if planes else 0,
+        "right": row.pitch // 2 - filled // 2 if filled < min(width, row.pitch) else 0,
         "end": end,
-        "one": _block(op, io, 1, end),
-        "nest": RowNest(blocks[0], count, rest, 2 * pitch, io.out.channels // io.x.channels, rows, dual),
+        "taps": row.taps,
+        "nest": nest,
     }
+
+
+def _rows_there(op: Conv2D, io: IO) -> list[int]:
+    """For each row of outputs, how many of its kernel rows are no padding."""
+    starts = [y * op.stride[0] - op.pad.top for y in range(io.out.hw[0])]
+    return [sum(0 <= start + ky * op.dilation[0] < io.x.hw[0] for ky in range(op.kernel[0])) for start in starts]
 
 
 def _lag(op: Conv2D, io: IO, index: int) -> int | None:
@@ -125,24 +179,19 @@ def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     """Loads and products, outputs (more slowly ``in_c``), blocks, groups of channels of a row of outputs, rows and
     elements brought to int16, rows of outputs."""
     height = io.out.hw[0]
-    end, (kernel, stride, dilation) = sums_end(op, io), (op.kernel[0], op.stride[0], op.dilation[0])
-    starts = np.arange(height)[:, None] * stride - op.pad.top + np.arange(kernel)[None, :] * dilation
+    row, there = _found(op, io), _rows_there(op, io)
     groups = -(-io.x.channels // GROUP)
-    rows = int(np.count_nonzero((starts >= 0) & (starts < io.x.hw[0]))) * groups
-    blocks = _columns(op, io, end)
     lines = height * io.out.channels
-    loads = sum(b.words + b.taps.words for b in blocks)
-    products = sum(len(steps) for b in blocks for steps in b.steps)
     return {
-        "loads": lines * kernel * loads,
-        "products": lines * kernel * products,
+        "loads": lines * op.kernel[0] * row.loads,
+        "products": lines * op.kernel[0] * row.products,
         "outputs": io.out.size,
-        "in_c": io.out.size if end == "in C" else 0,
-        "blocks": lines * len(blocks),
-        "channels": lines if len(blocks) > 1 else 0,
+        "in_c": io.out.size if sums_end(op, io) == "in C" else 0,
+        "blocks": lines * len(row.sizes),
+        "channels": lines if len(row.sizes) > 1 else 0,
         "groups": height * groups,
-        "rows": rows,
-        "elements": rows * GROUP * min(io.x.hw[1], pitch_of(op, io)),
+        "rows": sum(there) * groups,
+        "elements": sum(there) * groups * GROUP * min(io.x.hw[1], pitch_of(op, io)),
         "lines": height,
         "call": 1,
     }
@@ -156,7 +205,7 @@ BY_ROWS = Kernel(
     fits=_fits,
     scratch=_scratch,
     pack=_pack,
-    flash=flash_bytes,
+    flash=_flash,
     numbers=_numbers,
     lag=_lag,
     work=_work,

@@ -72,7 +72,7 @@ class _Instruction:
         if self.name.startswith(("ldr", "str")):
             uses["memory"] = 1 if self.name.startswith("ldr") else 2
         if (
-            self.name.startswith(("ssat", "usat", "pkh", "sxtb", "uxtb", "ubfx", "sbfx", "lsl", "lsr", "asr"))
+            self.name.startswith(("ssat", "usat", "pkh", "sxtb", "sxtab", "uxtb", "ubfx", "sbfx", "lsl", "lsr", "asr"))
             or "asr" in self.lines[0]
         ):
             uses["shift"] = 1

@@ -62,6 +62,10 @@ class RowNest:
     repeat: int
     rows: RowPlanes | None
     """What brings rows to scratch, for one group after the other; without it there is one group, and it is there."""
+    zero_point: int
+    """Of the inputs."""
+    may_be_empty: bool
+    """Whether some row of outputs reads padding alone."""
     dual: bool = False
     """Whether in an order for two instructions a cycle."""
 
@@ -74,8 +78,10 @@ class RowNest:
         yield "push {r0-r9}"
         if self.rows is not None:
             yield from ("3:", f"ldm sp, {{r0, r2, r3, {INPUTS}}}")
-            yield from self.rows.assembly("r0", "r1", "r2", "r3", INPUTS)
-            yield from (f"add {INPUTS}, {INPUTS}, #4", f"str {INPUTS}, [sp, #{GROUP}]")
+            if self.may_be_empty:
+                yield from ("cmp r3, #0", "beq 6f")
+            yield from self.rows.assembly("r0", "r1", "r2", "r3", INPUTS, self.zero_point)
+            yield from ("6:", f"add {INPUTS}, {INPUTS}, #4", f"str {INPUTS}, [sp, #{GROUP}]")
         yield f"ldr {INPUTS}, [sp, #{WORDS}]"
         for place, register in self._kept.items():
             yield self._fetch(place, register)

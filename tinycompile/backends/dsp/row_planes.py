@@ -1,4 +1,8 @@
-"""Assembly that brings rows of four channels from NHWC int8 to int16, from a list of where those rows are."""
+"""Assembly that brings rows of four channels from NHWC int8 to int16, from a list of where those rows are.
+
+Values lose their zero point on the way, which costs nothing (SXTAB16 instead of SXTB16): so padding is zero, and where
+a product with it is left out, the sum is the same.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from tinycompile.backends.dsp.planes import MOST_UNROLLED, Pixels
 from tinycompile.backends.dsp.thumb import OFFSET, add
 
 PIXELS = ("r4", "r5", "r6", "r7", "r8", "r9")
-SPARE = ("r10", "r11")
+SPARE, ZERO = "r10", "r11"
 TURN = (0, 1), (2, 3), (4, 5)
 """The pixels of a turn of the loop over a long row, two a word."""
 MOST_TURNS = 255
@@ -33,15 +37,17 @@ class RowPlanes:
     @property
     def is_wanted(self) -> bool:
         """Whether there are pixels, and offsets that instructions can hold."""
-        furthest = max(6 * self.pitch + 4 * self.left + 4 * MOST_UNROLLED, len(PIXELS) * self.step)
+        furthest = 6 * self.pitch + 2 * self.left + 4 * MOST_UNROLLED
         return self.width > 0 and furthest <= OFFSET and self.width <= MOST_TURNS * len(PIXELS)
 
-    def assembly(self, to: str, pixels: str, rows: str, count: str, channel: str) -> Iterator[str]:
+    def assembly(self, to: str, pixels: str, rows: str, count: str, channel: str, zero_point: int) -> Iterator[str]:
         """Expects in ``to`` the first row of scratch, in ``rows`` a list of ``count`` pointers to pixels, in
         ``channel`` what to add to those; takes register ``pixels`` and r4 to r11."""
+        less = -zero_point
+        yield f"mov {ZERO}, #{less * 0x10001}" if less >= 0 else f"mvn {ZERO}, #{(-less - 1) * 0x10001}"
         yield from (".balign 4", "1:", f"ldr {pixels}, [{rows}], #4", f"add {pixels}, {pixels}, {channel}")
         words, first = self._words(), 4 * (self.left // 2)
-        is_short = len(words) <= MOST_UNROLLED and (self.width - 1) * self.step <= OFFSET
+        is_short = len(words) <= MOST_UNROLLED
         if is_short:
             yield from self._put(words, pixels, to, first)
         else:
@@ -84,37 +90,44 @@ class RowPlanes:
             names = iter(PIXELS)
             held = {x: next(names) for word in words[start:end] for x in word if x is not None}
             for pixel in sorted(held, reverse=True):
+                far, near = pixel * self.step // (OFFSET + 1) * (OFFSET + 1), pixel * self.step % (OFFSET + 1)
+                if far:
+                    yield f"add {SPARE}, {source}, #{far}"
                 moves = advance and pixel == 0 and advance <= MOST_INDEX
-                yield f"ldr {held[pixel]}, [{source}" + (f"], #{advance}" if moves else f", #{pixel * self.step}]")
+                base = SPARE if far else source
+                yield f"ldr {held[pixel]}, [{base}" + (f"], #{advance}" if moves else f", #{near}]")
             if advance > MOST_INDEX:
                 yield from add(source, source, advance)
+            spare = SPARE
             for i, (first, second) in enumerate(words[start:end]):
                 place = offset + 4 * (start + i)
                 if first is not None and second is not None:
-                    yield from self._pair(held[first], held[second], SPARE[i % 2], target, place)
+                    yield from self._pair(held[first], held[second], spare, target, place)
                 elif first is not None:
-                    yield from self._half(held[first], target, place)
+                    yield from self._half(held[first], spare, target, place)
                 elif second is not None:
-                    yield from self._half(held[second], target, place + 2)
+                    yield from self._half(held[second], spare, target, place + 2)
+                # by turns another register than before, for cores that begin with a word before they end the last one
+                spare = held[second] if spare == SPARE and second is not None else SPARE
 
     def _pair(self, a: str, b: str, spare: str, target: str, offset: int) -> Iterator[str]:
         """The bytes of two pixels as int16 pairs, stores between what they do not wait for."""
         yield f"pkhbt {spare}, {a}, {b}, lsl #16"
         yield f"pkhtb {a}, {b}, {a}, asr #16"
-        yield f"sxtb16 {b}, {spare}"
-        yield f"sxtb16 {spare}, {spare}, ror #8"
+        yield f"sxtab16 {b}, {ZERO}, {spare}"
+        yield f"sxtab16 {spare}, {ZERO}, {spare}, ror #8"
         yield f"str {b}, [{target}, #{offset}]"
-        yield f"sxtb16 {b}, {a}"
+        yield f"sxtab16 {b}, {ZERO}, {a}"
         yield f"str {spare}, [{target}, #{offset + 2 * self.pitch}]"
-        yield f"sxtb16 {a}, {a}, ror #8"
+        yield f"sxtab16 {a}, {ZERO}, {a}, ror #8"
         yield f"str {b}, [{target}, #{offset + 4 * self.pitch}]"
         yield f"str {a}, [{target}, #{offset + 6 * self.pitch}]"
 
-    def _half(self, a: str, target: str, offset: int) -> Iterator[str]:
+    def _half(self, a: str, spare: str, target: str, offset: int) -> Iterator[str]:
         """The bytes of one pixel as int16, beside another column that stays as it is."""
-        for channel in range(4):
-            to = SPARE[channel % 2]
-            yield f"sxtb {to}, {a}" + (f", ror #{8 * channel}" if channel else "")
+        for channel in reversed(range(4)):
+            to = spare if channel else a
+            yield f"sxtab {to}, {ZERO}, {a}" + (f", ror #{8 * channel}" if channel else "")
             yield f"strh {to}, [{target}, #{offset + 2 * channel * self.pitch}]"
 
 
