@@ -61,6 +61,7 @@ class Prices:
             budget = board.flash.size if flash is None else flash
             self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
         self._apart: dict[tuple[str, str], int] = {}
+        self._prices: dict[tuple[str, str, tuple[int, ...]], tuple[Sequence[RowOp], Price]] = {}
         self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
@@ -101,6 +102,13 @@ class Prices:
         return [kernel for kernel in found if kernel.isa == SHARED] or found
 
     def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
+        parts = run.rows.of[op.name] if run.rows is not None else ()
+        key = op.name, kernel.key, tuple(map(id, parts))
+        if key not in self._prices:
+            self._prices[key] = parts, self._new_price(run, op, kernel)
+        return self._prices[key][1]
+
+    def _new_price(self, run: Run, op: Op, kernel: Kernel) -> Price:
         scratch, apart = scratch_bytes(self.graph, run, op, kernel), self._bytes_apart(op, kernel)
         if run.rows is None:
             return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch, apart)
