@@ -46,10 +46,10 @@ def convolutions(draw: st.DrawFn) -> Graph:
 
 @st.composite
 def layers(draw: st.DrawFn) -> Graph:
-    """Dense layers with symmetric weights; half of them of one row."""
-    rows = draw(st.just(1) | st.integers(1, 6))
-    x = Tensor("x", (rows, draw(st.integers(1, 40))), DType.INT8, draw(quants()))
-    w = draw(weights((draw(st.integers(1, 12)), x.channels), asymmetric=False))
+    """Dense layers with symmetric weights; half of them of one row, half of whole words and blocks."""
+    rows, unit = draw(st.just(1) | st.integers(1, 6)), draw(st.sampled_from([1, 4]))
+    x = Tensor("x", (rows, unit * draw(st.integers(1, 40 // unit))), DType.INT8, draw(quants()))
+    w = draw(weights((unit * draw(st.integers(1, 12 // unit)), x.channels), asymmetric=False))
     w = softened(draw, w)
     b = draw(biases(x, w))
     op = Dense("f", ("x", "w", "b")[: 2 + bool(b)], "y", draw(CLIPS))
@@ -120,6 +120,14 @@ def test_pairs_are_for_cores_without_simd() -> None:
     (op,) = graph.ops
     names = [k.name for k in candidates(op, graph.io(op), CORE)]
     assert names == ["row_pairs", "dense_pairs", "dense"]
+
+
+def test_whole_words_and_blocks_need_no_scratch() -> None:
+    x, w = Tensor("x", (1, 8), DType.INT8, Quant((1.0,))), Tensor.constant("w", np.ones((4, 8), np.int8), Quant((1.0,)))
+    graph = one_op(Dense("f", ("x", "w"), "y"), [x, w], Quant((9.0,)))
+    (op,) = graph.ops
+    found = [k for k in candidates(op, graph.io(op), CORE) if k.name == "row_words"]
+    assert [k.scratch(op, graph.io(op)) for k in found] == [0]
 
 
 def scaled(words: np.ndarray, sums: np.ndarray, shift: int) -> np.ndarray:

@@ -66,10 +66,17 @@ TC_INLINE uint32_t tc_max8(uint32_t x, uint32_t y)
 /* The largest of each byte, of ``best`` and of ``count`` words ``step`` bytes apart. */
 TC_INLINE uint32_t tc_max8_all(uint32_t best, const int8_t *from, int32_t step, int32_t count)
 {
-    for (; count >= 2; count -= 2) {
+    for (; count >= 4; count -= 4) {
+        const uint32_t a = tc_load32(from), b = tc_load32(from + step);
+        const uint32_t c = tc_load32(from + 2 * step), d = tc_load32(from + 3 * step);
+        best = tc_max8(tc_max8(tc_max8(tc_max8(best, a), b), c), d);
+        from += 4 * step;
+    }
+    if (count >= 2) {
         const uint32_t a = tc_load32(from), b = tc_load32(from + step);
         best = tc_max8(tc_max8(best, a), b);
         from += 2 * step;
+        count -= 2;
     }
     return count > 0 ? tc_max8(best, tc_load32(from)) : best;
 }

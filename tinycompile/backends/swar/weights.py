@@ -54,17 +54,18 @@ class Groups:
         moved = (self.weights[..., [2, 3, 0, 1]] + 128).astype(np.uint8, order="C")
         return np.asarray(moved.view("<u4")[..., 0])
 
-    def fixes(self, size: int) -> list[Array]:
+    def fixes(self, size: int, each: int = WORD) -> list[Array]:
         """Of each filter, uint32: the number of fixes, then of each its weight in the low half, and in the high half
-        its place in bytes below the end of the inputs, ``size`` words a group. Nothing where no filter has any."""
+        its place in bytes below the end of the inputs, ``size`` words a group, ``each`` bytes an input. Nothing where
+        no filter has any."""
         if not self.fixed:
             return [np.zeros(0, np.uint32)] * len(self.missing)
-        return [_fixes(missing, size) for missing in self.missing]
+        return [_fixes(missing, size, each) for missing in self.missing]
 
 
-def _fixes(missing: Array, size: int) -> Array:
+def _fixes(missing: Array, size: int, each: int) -> Array:
     groups, index = np.nonzero(missing)
-    places = WORD * (size * (len(missing) - groups) - index)
+    places = WORD * size * (len(missing) - groups) - each * index
     words = places << 16 | missing[groups, index].astype(np.int64) & 0xFFFF
     return np.concatenate([[len(groups)], words]).astype(np.uint32)
 
