@@ -108,7 +108,7 @@ class InPlace:
             if isinstance(part.op, Arrive) or part.folds or part.op.output in self._stiff:
                 continue
             for name, lag in lags[part.op.name].items():
-                if name in self.rows.buffers and name not in self._stiff:
+                if name in self.rows.buffers and name not in self._stiff and {name, part.op.output} <= self._slow:
                     stride, first = _first_row(self.rows.of[part.op.name], name)
                     yield Edge(name, part.op.output, stride, first, lag)
 
@@ -130,6 +130,13 @@ class InPlace:
         parts = [part for cell in self.rows.cells for part in cell.parts]
         several = {n for part in parts for n in part.spans if _rows_at_once(part, n) > 1}
         return frozenset(self.rows.buffers) - several
+
+    @cached_property
+    def _slow(self) -> frozenset[str]:
+        """Tensors of which each call makes one row."""
+        parts = [part for cell in self.rows.cells for part in cell.parts]
+        fast = {part.op.output for part in parts if any(out.height > 1 for out in part.outs)}
+        return frozenset(self.rows.buffers) - fast
 
     def _joined(self, threshold: int) -> tuple[list[dict[str, Ring]], dict[str, str]]:
         """For each cell the ring of each tensor, and for each tensor the first one of its ring."""

@@ -177,7 +177,7 @@ class Paths:
             return True
         if self._ends(start, stop, arrives) > most:
             return True
-        paces = [self._in_rows(ops, arrives, step) for step in self._steps(ops)]
+        paces = [self._in_rows(ops, arrives, *pace) for pace in self._paces(ops)]
         for rows in paces:
             if rows is not None:
                 self._add(start, stop, (Run(ops, rows=rows),))
@@ -190,17 +190,23 @@ class Paths:
             return True
         return min(max(live_bytes(self.graph, r) for r in way) for way in ways) <= most
 
-    def _in_rows(self, ops: tuple[Op, ...], arrives: str | None = None, step: int = 1) -> Rows | None:
+    def _in_rows(
+        self, ops: tuple[Op, ...], arrives: str | None = None, step: int = 1, paces: Mapping[str, int] | None = None
+    ) -> Rows | None:
         """``rows_of``, which remembers: stages have sweeps in common."""
-        key = *(op.name for op in ops), arrives, step
+        key = *(op.name for op in ops), arrives, step, *(paces or {})
         if key not in self._known:
-            self._known[key] = rows_of(self.graph, ops, self.cuts, step=step, arrives=arrives)
+            self._known[key] = rows_of(self.graph, ops, self.cuts, step=step, paces=paces, arrives=arrives)
         return self._known[key]
 
-    def _steps(self, ops: Sequence[Op]) -> Sequence[int]:
-        """Rows a call that are worth a try: one, and what the kernels of some op make together."""
-        kernels = (kernel for op in ops for kernel in self.prices.kernels.get(op.name, ()))
-        return sorted({1} | {kernel.together for kernel in kernels})
+    def _paces(self, ops: Sequence[Op]) -> list[tuple[int, Mapping[str, int]]]:
+        """Rows a call that are worth a try: one; what the kernels of some op make together; that for the last ops of
+        which some kernel does, as images become smaller, and one for all others."""
+        together = {op.name: max((k.together for k in self.prices.kernels.get(op.name, ())), default=1) for op in ops}
+        fast = [name for name, rows in together.items() if rows > 1]
+        some = [{name: together[name] for name in fast[-count:]} for count in sorted({len(fast), len(fast) // 2, 1})]
+        steps = sorted({1, *together.values()})
+        return [(step, {}) for step in steps] + [(1, paces) for paces in some if paces]
 
     def _blocks(self, op: Op) -> bool:
         """Whether an op reads or makes an image that it cannot take row by row."""

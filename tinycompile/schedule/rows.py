@@ -39,6 +39,8 @@ class Rows:
     grid: Pair = (1, 1)
     step: int = 1
     """Rows that a call makes; 0: all of a cell."""
+    paces: Mapping[str, int] = field(default_factory=dict)
+    """The same for ops (by name) that make another number of rows."""
     ends: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where the ops run one after the other (``step`` 0): for each buffer the first and the last op that uses it."""
     windows: tuple[int, ...] = ()
@@ -102,35 +104,40 @@ def rows_of(
     *,
     grid: Pair = (1, 1),
     step: int = 1,
+    paces: Mapping[str, int] | None = None,
     arrives: str | None = None,
 ) -> Rows | None:
     """The stage ``ops``, in a valid order, as rows; None where an op cannot be cut so.
 
-    The output is cut into a ``grid`` of cells, and a call makes ``step`` rows of a cell, or all of them (0).
+    The output is cut into a ``grid`` of cells, and a call makes ``step`` rows of a cell, or all of them (0); those of
+    ops in ``paces`` (none where ``step`` is 0) make as many rows as it says.
     ``arrives`` is an image that is not in memory but pushed row by row; the grid is then 1x1.
     """
+    paces = paces or {}
+    pace = [paces.get(op.name, step) for op in ops]
     windows = grid_cells(graph.tensors[ops[-1].output], grid) if ops else ()
-    found = [_cell(graph, ops, cuts or Cuts(graph), window, step, grid, arrives) for window in windows]
+    found = [_cell(graph, ops, cuts or Cuts(graph), window, pace, grid, arrives) for window in windows]
     cells = [cell for cell in found if cell is not None]
     if len(cells) < len(found) or not cells or (arrives is not None and grid != (1, 1)):
         return None
     orders = [in_turn(cell.parts) if step == 0 else Demand(cell.parts).run() for cell in cells]
-    clock = Clock(graph, [with_rings(cell, order, step) for cell, order in zip(cells, orders, strict=True)], orders)
+    pace = [1] * (arrives is not None) + pace
+    clock = Clock(graph, [with_rings(cell, order, pace) for cell, order in zip(cells, orders, strict=True)], orders)
     calls = tuple((i, *call) for i, order in enumerate(orders) for call in order)
     inside = list(clock.cells[0].places)
     buffers = {name: name for name in inside} if step == 0 else clock.shared()
     ends = _ends(clock.cells[0].parts, inside) if step == 0 else {}
-    return Rows(clock.cells, calls, buffers, clock.lags(buffers), grid, step, ends)
+    return Rows(clock.cells, calls, buffers, clock.lags(buffers), grid, step, paces, ends)
 
 
 def _cell(
-    graph: Graph, ops: Sequence[Op], cuts: Cuts, window: Window, step: int, grid: Pair, arrives: str | None
+    graph: Graph, ops: Sequence[Op], cuts: Cuts, window: Window, pace: Sequence[int], grid: Pair, arrives: str | None
 ) -> Cell | None:
     """A cell without its rings: what must run to make ``window`` of the last op's output."""
     held = {ops[-1].output: window}
     made = {op.output for op in ops} | {arrives}
     parts: list[RowOp | None] = []
-    for op in reversed(ops):
+    for op, step in zip(reversed(ops), reversed(pace), strict=True):
         part = cuts.part(op, held[op.output], step, alone=grid == (1, 1)) if op.output in held else None
         if part is None:
             return None

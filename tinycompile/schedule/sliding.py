@@ -150,7 +150,7 @@ class _Slide:
         """The stage: the first window, and the hops until they repeat."""
         longest = -(-self.image.hw[0] // self.hop) + 1
         order, ends, cell = self._calls(longest + 2)  # enough for the rows of a hop to live and die in
-        cell = with_rings(cell, order, 1)
+        cell = with_rings(cell, order, [1] * len(cell.parts))
         buffers = Clock(self.graph, [cell], [order]).shared()
         period, places = self._repeating(cell, buffers, ends[1] - ends[0])
         order, ends, cell = self._calls(1 + period)

@@ -6,7 +6,8 @@ rows are computed is told in ``rows``; a plan is some stages, and all other ops 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tinycompile.ir import Graph, Op, Pair
 from tinycompile.schedule.pushed import arriving
@@ -19,18 +20,21 @@ class Stage:
 
     Cells are computed one after the other, and what lies in the windows of two of them (the halo) twice. Within
     a cell the ops take turns, ``step`` rows a call, and keep the rows that are still needed in rings. With
-    ``step`` 0 each op makes all rows of a cell at once: patches.
+    ``step`` 0 each op makes all rows of a cell at once: patches. Ops in ``paces`` (by name) make as many rows a call as
+    it says.
     """
 
     until: str
     since: str | None = None
     grid: Pair = (1, 1)
     step: int = 1
+    paces: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         rows, columns = self.grid
         what = "rows" if self.grid == (1, 1) else f"{'tiles' if self.step else 'patches'} {rows}x{columns}"
         pace = f", {self.step} rows a call" if self.step > 1 else ""
+        pace += "".join(f", {rows_of_op} of {name}" for name, rows_of_op in self.paces.items())
         return f"{what} to {self.until}" + (f" from {self.since}" if self.since else "") + pace
 
 
@@ -67,7 +71,7 @@ class Run:
 
     def __str__(self) -> str:
         rows = self.rows
-        return self.output if rows is None else str(Stage(self.output, None, rows.grid, rows.step))
+        return self.output if rows is None else str(Stage(self.output, None, rows.grid, rows.step, rows.paces))
 
     def reads(self, graph: Graph) -> tuple[str, ...]:
         """The tensors that the run reads from outside, constants left out."""
@@ -96,7 +100,9 @@ def planned(graph: Graph, plan: Plan, cuts: Cuts | None = None) -> tuple[Run, ..
         ops = members(graph, replace(stage, since=since), 2 if arrives is None else 1)
         rows = None
         if ops is not None:
-            rows = rows_of(graph, ops, cuts, grid=stage.grid, step=stage.step, arrives=arrives)
+            rows = rows_of(
+                graph, ops, cuts, grid=stage.grid, step=stage.step, paces=stage.paces, arrives=arrives
+            )  # fmt: skip
         names = {op.name for op in ops or ()}
         if ops is None or rows is None or names & inside:
             return None

@@ -162,12 +162,13 @@ def _first_needed(last: Array, count: int) -> Array:
     return np.asarray(np.minimum.accumulate(first[::-1])[::-1])
 
 
-def with_rings(cell: Cell, order: Order, step: int) -> Cell:
-    """The cell with its rings: rows between the oldest that is still needed and the newest, at most."""
+def with_rings(cell: Cell, order: Order, pace: Sequence[int]) -> Cell:
+    """The cell with its rings: rows between the oldest that is still needed and the newest, at most. ``pace``: how many
+    rows a call of each part makes (0: all), which must not wrap."""
     steps = steps_of(cell.parts, order)
     last = inner_reads(cell, steps)
     places = {}
-    for part, when in zip(cell.parts[:-1], steps, strict=False):
+    for part, when, step in zip(cell.parts[:-1], steps, pace, strict=False):
         name, held = part.op.output, cell.held[part.op.output]
         below = np.array(part.ready)
         most = max(1, int((below - np.minimum(_first_needed(last[name], len(order))[when], below)).max()))

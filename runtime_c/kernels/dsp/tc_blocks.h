@@ -121,9 +121,10 @@ TC_INLINE uint32_t *tc_unpack_value(uint32_t *to, int32_t value, int32_t pairs, 
 /* Four filters by `pixels` pixels, as the blocks in assembly compute them: sums[4 * j + f] is filter f at pixel j.
  * Stream: four start values, then for each pair of inputs four words, a pair of weights each; or, where filters are
  * `mixed`, two words, each for two filters: its halves are 256 times the second one's weight plus the first one's, and so
- * is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and 2. */
+ * is the second start value modulo 2^32. The first one's weights by themselves are bytes 0 and 2. Where sums of second
+ * filters come out `times_256`, as mixed ones do, they are divided here. */
 TC_INLINE void tc_block_four(int32_t *sums, const uint32_t *x, const int32_t *stream, int32_t pairs, int32_t pixels,
-                           int32_t step, int mixed)
+                           int32_t step, int mixed, int times_256)
 {
     int32_t f, j, q;
     for (j = 0; j < pixels; j++) {
@@ -135,8 +136,8 @@ TC_INLINE void tc_block_four(int32_t *sums, const uint32_t *x, const int32_t *st
             }
             sums[4 * j + f] = sum;
         }
-        for (f = 0; mixed && f < 4; f += 2) {
-            sums[4 * j + f + 1] = (int32_t)((uint32_t)sums[4 * j + f + 1] - (uint32_t)sums[4 * j + f]) >> 8;
+        for (f = 0; times_256 && f < 4; f += 2) {
+            sums[4 * j + f + 1] = (int32_t)((uint32_t)sums[4 * j + f + 1] - (mixed ? (uint32_t)sums[4 * j + f] : 0u)) >> 8;
         }
     }
 }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Any
 
 import numpy as np
 
+from tinycompile.backends.dsp.ending import SECOND, Ending
 from tinycompile.backends.dsp.filters import (
     FILTERS,
     block_words,
@@ -56,7 +57,9 @@ MOST_ONE = 40
 TAIL = 4
 """The same for the block of a last pixel by itself."""
 FARTHEST = 4096
-"""Bytes that STRB reaches beyond its base register."""
+"""Bytes that STR reaches beyond its base register."""
+NARROW = (1 << 15) - 1024
+"""Outputs below this fit in int16 with any zero point."""
 LONGEST = 8000
 """Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
 
@@ -78,6 +81,11 @@ def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
     return _pairs(form, op, io) > form.short and filters(op, io).can_mix
 
 
+def _is_times_256(form: Form, op: Linear, io: IO) -> bool:
+    """Whether the second of every two filters comes out 256 times as large."""
+    return _is_mixed(form, op, io) or (_is_fused(op, io) and filters(op, io).has_room)
+
+
 def _is_fused(op: Linear, io: IO) -> bool:
     """Whether the block requantises, and reaches its outputs."""
     return is_fused(op, io) and io.out.channels + FILTERS < FARTHEST
@@ -86,13 +94,14 @@ def _is_fused(op: Linear, io: IO) -> bool:
 def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
     """The stream; multipliers and shifts by themselves where C requantises; kernel rows of padding, two pixels wide."""
     these, mixed = filters(op, io), _is_mixed(form, op, io)
+    words = these if mixed or not _is_times_256(form, op, io) else these.second_times_256()
     alone = not _is_fused(op, io) or io.out.channels % FILTERS
     arrays = requantizer_arrays(op.parameters(io)["requantizer"]) if alone else {}
     if "multiplier" in arrays:
         arrays["multiplier"] = these.multiplier.astype(np.int32)
     if isinstance(op, Conv2D) and op.pad:
         arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
-    return {"stream": stream(these, order(*_runs(form, op, io)), mixed), **arrays}
+    return {"stream": stream(words, order(*_runs(form, op, io)), mixed), **arrays}
 
 
 def _flash(form: Form, op: Linear, io: IO) -> int:
@@ -110,35 +119,24 @@ def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-Step = tuple[str, int, int]
-"""What is done, for which of four filters, at which pixel."""
-_STEPS = {"p": "part", "s": "shift", "m": "scale", "c": "clip", "w": "store", "n": "next", "e": "end"}
-"""Part mixed sums and shift them into place; scale, clip, store. Next: the multipliers of two more filters; end: that
-of the stream."""
-_DUAL_MIXED = (
-    "p11 m01 p10 m00 s11 p31 m11 s10 m10 p30 n00 c01 c00 w01 s31 c11 m21 w00 m20 w11 s30 c10 m31 w10 m30 c21 e00 "
-    "c20 w21 c31 w20 c30 w31 w30"
-)
-_DUAL_WIDE = "m01 m11 m00 c01 m10 c11 n00 c00 w01 c10 m21 w11 m31 w00 m20 w10 m30 c21 e00 c31 w21 c20 w31 c30 w20 w30"
+def _plan(form: Form, pairs: int, pixels: int) -> Mapping[str, int]:
+    return _unrolled(pairs, MOST if pixels == 2 else MOST_ONE if form.one else TAIL)
 
 
-def _output_order(form: Form, pixels: int, mixed: bool) -> Sequence[Step]:
-    """The steps that turn sums into outputs; the last filter's at the first pixel is the last one.
-
-    On a dual pipeline two of them issue in a cycle, and a product is there two cycles later.
-    """
-    if form.dual:
-        steps = [(_STEPS[s[0]], int(s[1]), int(s[2])) for s in (_DUAL_MIXED if mixed else _DUAL_WIDE).split()]
-        return [s for s in steps if s[2] < pixels]
-    found: list[Step] = []
-    for half in (0, 2):
-        for pixel in range(pixels - 1, -1, -1):
-            if mixed:
-                found += [("part", half + 1, pixel), ("shift", half + 1, pixel)]
-            found += [(what, half + f, pixel) for f in (0, 1) for what in ("scale", "clip", "store")]
-        if half == 0:
-            found += [("next", 0, 0), ("end", 0, 0)]
-    return found
+def _ending(form: Form, op: Linear, io: IO, pixels: int) -> Ending:
+    rq, pairs = op.parameters(io)["requantizer"], _pairs(form, op, io)
+    return Ending(
+        pixels=pixels,
+        channels=io.out.channels,
+        zero_point=rq.zero_point,
+        low=rq.low,
+        high=rq.high,
+        mixed=_is_mixed(form, op, io),
+        times_256=_is_times_256(form, op, io),
+        narrow=filters(op, io).scaled_extent < NARROW,
+        loops=_plan(form, pairs, pixels)["times"] > 0,
+        dual=form.dual,
+    )
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
@@ -156,10 +154,12 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
+        "second": SECOND,
         "dual": form.dual,
-        "order": {pixels: _output_order(form, pixels, mixed) for pixels in (2, 1)},
+        "times_256": _is_times_256(form, op, io),
+        "endings": {pixels: _ending(form, op, io, pixels) for pixels in (2, 1)} if fused else {},
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "plan": {2: _unrolled(pairs, MOST), 1: _unrolled(pairs, MOST_ONE if form.one else TAIL)},
+        "plan": {pixels: _plan(form, pairs, pixels) for pixels in (2, 1)},
     }
 
 
@@ -230,14 +230,11 @@ def _row(
 
 def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
     """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
-    one = replace(two, one=True, short=NEVER)
     pointwise = {**two_cycles, "runs": 0}
     return (
         _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
-        _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
         _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
         _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
-        _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
     )
 
 
