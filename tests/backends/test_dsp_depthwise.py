@@ -133,6 +133,24 @@ def test_rows_one_by_one_on_emulated_cores(
 
 @pytest.mark.slow
 @pytest.mark.emulator
+@pytest.mark.parametrize("shapes", [NARROW, WIDE])
+@pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746"])
+def test_whole_images_and_windows_on_emulated_cores(
+    board: str, shapes: list[tuple[int, int, int, int, int, int, int]], tmp_path: Path
+) -> None:
+    small = [shape for shape in shapes if shape[2] < 1000]  # an image of all variants must fit the board
+    run_batch([depthwise(*shape, "native") for shape in small], board, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shapes", [NARROW, WIDE])
+def test_narrow_and_wide_rows_on_the_host(shapes: list[tuple[int, int, int, int, int, int, int]]) -> None:
+    cases = [depthwise(*shape, "native") for shape in shapes]
+    check([(g, noise(g)) for g in cases], frozenset({"dsp"}))
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
 def test_on_emulated_cores(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     @settings(

@@ -212,7 +212,7 @@ PLANES = Kernel(
 
 
 def for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
-    """The same in an order for two instructions a cycle."""
+    """The same, with the numbers that are told so (``dual=True``), in an order for two instructions a cycle."""
     cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
     numbers = partial(numbers, dual=True)
     return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)

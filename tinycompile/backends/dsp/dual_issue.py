@@ -16,7 +16,7 @@ _REGISTER = re.compile(r"\b(?:r\d+|lr|sp)\b")
 _PLAIN = re.compile(
     r"(ldr|ldrb|str|strb|strh|uxtb|sxtb|ubfx|sbfx|lsl|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16"
     r"|ssat16|sel|eor|uqsub8|qsub8|qadd8) "
-    r"|(sadd16|ssub16) |smla|smul|smmla|smmul"
+    r"|(sadd16|ssub16|sxtab|sxtab16) |smla|smul|smmla|smmul"
 )
 EARLIER = 0.25
 """How much longer the chain behind an instruction must be for it to overtake the one before, in cycles: else sums that
