@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -9,10 +13,15 @@ from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.schedule.test_every_op_in_rows import fed
+from tests.simulate.test_cores import run_batch, run_programs
 from tinycompile.backends.dsp.depthwise_block import Taps
-from tinycompile.ir import DType, Graph, Pad, Tensor
+from tinycompile.boards import load_board
+from tinycompile.errors import UsageError
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
+from tinycompile.ir.graph import Rounding
 from tinycompile.ops import Conv2D
+from tinycompile.schedule import Goal, Plan, Program, Stage, schedule
 
 M7 = frozenset({"dsp", "cortex-m7"})
 """Abilities of a core that all kernels here are for."""
@@ -44,10 +53,10 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
     check([(g, noise(g)) for g in cases], M7)
 
 
-@given(st.integers(1, 9), st.integers(1, 3), st.integers(0, 2**31))
-def test_steps_make_every_product_once(width: int, stride: int, seed: int) -> None:
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(0, 4), st.integers(1, 40), st.integers(0, 2**31))
+def test_steps_make_every_product_once(width: int, stride: int, pad: int, columns: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    weights, taps = rng.integers(-255, 256, width).astype(np.int16), Taps(width, stride)
+    weights, taps = rng.integers(-255, 256, width).astype(np.int16), Taps(width, stride, pad, columns)
     words = taps.pack(weights[None])[0].view(np.int16).reshape(-1, 2)
     for output in range(6):
         found = np.zeros(64, np.int64)
@@ -61,14 +70,88 @@ def test_steps_make_every_product_once(width: int, stride: int, seed: int) -> No
                 found[2 * word + "bt".index(step.name[4])] += words[step.weight]["bt".index(step.name[5])]
         expected = np.zeros(64, np.int64)
         expected[output * stride : output * stride + width] = weights
+        expected = np.append(expected[pad : min(pad + columns, 64)], np.zeros(64))[:64]
         assert (found == expected).all()
+
+
+CORES = [("stm32l4r5", "zig"), ("stm32l4r5", "gcc"), ("stm32f746", "zig"), ("stm32u575", "zig")]
+NARROW = [
+    (7, 5, 64, 3, 1, 1, 1), (5, 1, 8, 3, 1, 1, 1), (3, 3, 6, 3, 1, 1, 1), (6, 6, 7, 5, 1, 2, 1), (9, 12, 5, 3, 2, 1, 1),
+    (4, 2, 9, 3, 1, 1, 2), (8, 8, 12, 3, 2, 1, 3), (5, 4, 4, 2, 1, 0, 1), (6, 9, 4, 4, 2, 1, 1),
+    (8, 10, 8, 3, 2, 0, 1), (7, 7, 8, 3, 1, -1, 1),
+]  # fmt: skip
+WIDE = [
+    (6, 24, 16, 3, 1, 1, 1), (7, 47, 8, 3, 2, 1, 1), (8, 33, 6, 5, 1, 2, 1), (4, 13, 3, 3, 1, 1, 2),
+    (6, 29, 5, 3, 1, 1, 2), (9, 21, 4, 7, 2, 3, 1), (5, 6, 1100, 3, 1, 1, 1), (5, 3, 4, 5, 1, 4, 1),
+]  # fmt: skip
+"""Height, width, channels, kernel, stride, padding at all sides, outputs of a channel."""
+
+
+def depthwise(
+    height: int, width: int, channels: int, kernel: int, stride: int, pad: int, repeat: int, rounding: Rounding
+) -> Graph:
+    """One depthwise convolution with a zero point of its input that is far from zero."""
+    rng = np.random.default_rng(width)
+    count = channels * repeat
+    values = rng.integers(-127, 128, (count, kernel, kernel, 1)).astype(np.int8)
+    x = Tensor("x", (1, height, width, channels), DType.INT8, Quant.per_tensor(0.02, -128 if width % 2 else 37))
+    w = Tensor.constant("w", values, Quant(tuple(rng.uniform(0.001, 0.01, count)), 0, 0))
+    b = Tensor.constant(
+        "b", rng.integers(-999, 999, count).astype(np.int32), Quant(tuple(0.02 * s for s in w.quant.scale), 0, 0)
+    )
+    pads, size = Pad(pad, pad, pad, pad), (kernel, kernel)
+    op = Conv2D("f", ("x", "w", "b"), "y", size, (stride, stride), (1, 1), pads, channels, (-np.inf, np.inf))
+    return one_op(op, [x, w, b], Quant.per_tensor(0.03, 3), rounding)
+
+
+def row_by_row(cases: Iterable[Graph], board: str) -> list[Program]:
+    """Those that can be streamed: one call for each row, from a ring that an op before fills row by row."""
+    found = []
+    for graph in cases:
+        try:
+            goal = Goal(plan=Plan((Stage(graph.outputs[0]),)))
+            found.append(schedule(fed(graph), load_board(board), goal))
+        except UsageError:
+            continue
+    return found
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("shapes", [NARROW, WIDE])
+@pytest.mark.parametrize(("board", "toolchain"), CORES)
+def test_rows_one_by_one_on_emulated_cores(
+    board: str, toolchain: Literal["zig", "gcc"], shapes: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    cases = [depthwise(*shape, rounding) for shape in shapes for rounding in ("native", "double")]
+    programs = row_by_row(cases, board)
+    kernels = {call.kernel.name for program in programs for call in program.unrolled()}
+    rings = [call for program in programs for call in program.unrolled() if any(view.turn for view in call.inputs)]
+    assert len(programs) == len(cases) and rings
+    assert {"depthwise_rows", "depthwise_rows_m7"} & kernels
+    run_programs(programs, board, tmp_path, toolchain)
 
 
 @pytest.mark.slow
 @pytest.mark.emulator
-@pytest.mark.parametrize(
-    ("board", "toolchain"), [("stm32l4r5", "zig"), ("stm32l4r5", "gcc"), ("stm32f746", "zig"), ("stm32u575", "zig")]
-)
+@pytest.mark.parametrize("shapes", [NARROW, WIDE])
+@pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746"])
+def test_whole_images_and_windows_on_emulated_cores(
+    board: str, shapes: list[tuple[int, int, int, int, int, int, int]], tmp_path: Path
+) -> None:
+    small = [shape for shape in shapes if shape[2] < 1000]  # an image of all variants must fit the board
+    run_batch([depthwise(*shape, "native") for shape in small], board, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shapes", [NARROW, WIDE])
+def test_narrow_and_wide_rows_on_the_host(shapes: list[tuple[int, int, int, int, int, int, int]]) -> None:
+    cases = [depthwise(*shape, "native") for shape in shapes]
+    check([(g, noise(g)) for g in cases], frozenset({"dsp"}))
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize(("board", "toolchain"), CORES)
 def test_on_emulated_cores(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     @settings(
         max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
@@ -76,5 +159,7 @@ def test_on_emulated_cores(board: str, toolchain: str, tmp_path_factory: pytest.
     @given(st.lists(graphs(), min_size=6, max_size=6))
     def run(cases: list[Graph]) -> None:
         run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
+        if programs := row_by_row(cases, board):
+            run_programs(programs, board, tmp_path_factory.mktemp("rows"), toolchain)  # type: ignore[arg-type]
 
     run()

@@ -15,6 +15,7 @@ from tests.ops import every
 from tinycompile.boards import load_board
 from tinycompile.deploy import build_firmware, find_toolchain
 from tinycompile.ir import Graph, verify
+from tinycompile.schedule import Program
 from tinycompile.simulate import reference
 from tinycompile.simulate.batch import combine
 from tinycompile.simulate.emulator import emulate
@@ -36,12 +37,20 @@ def run_batch(
     toolchain: Literal["zig", "gcc"] = "zig",
     abilities: frozenset[str] | None = None,
 ) -> None:
-    """Build one image of all cases in all their variants, run it, and compare every output byte.
+    """The same of all cases in all their variants, as ``run_programs`` does it.
 
     ``abilities`` say which kernels take part, by default those of the board.
     """
+    taking_part = abilities or load_board(board_name).abilities
+    programs = [p for graph in cases for p in variants(verify(graph), taking_part)]
+    run_programs(programs, board_name, folder, toolchain)
+
+
+def run_programs(
+    programs: list[Program], board_name: str, folder: Path, toolchain: Literal["zig", "gcc"] = "zig"
+) -> None:
+    """Build one image of all programs, run it, and compare every output byte."""
     board = load_board(board_name)
-    programs = [p for graph in cases for p in variants(verify(graph), abilities or board.abilities)]
     inputs = [noise(p.graph, count=1)[0] for p in programs]
     batch = combine(programs, inputs)
     image = build_firmware(

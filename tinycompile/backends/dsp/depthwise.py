@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
-from tinycompile.backends.dsp.depthwise_block import STATE, Block, Nest, Taps, most_outputs
+from tinycompile.backends.dsp.depthwise_block import ALL, STATE, Block, Nest, Taps, most_outputs
+from tinycompile.backends.dsp.dual_issue import dual_issue
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
@@ -29,12 +30,27 @@ MOST_SHIFT = 22
 """To the right, after a high multiply: leaves room for the zero point, shifted to the left."""
 
 
-def taps_of(op: Conv2D) -> Taps:
-    return Taps(op.kernel[1], op.stride[1])
+def _taps(op: Conv2D, io: IO) -> Taps:
+    """Where one block is as wide as the row, columns of padding need not be there."""
+    left, columns = max(0, op.pad.left), io.x.hw[1] - max(0, -op.pad.left)
+    return _best_taps(io.out.hw[1], op.kernel[1], op.stride[1], left, columns, io.out.channels)
+
+
+@lru_cache(maxsize=4096)
+def _best_taps(width: int, kernel: int, stride: int, left: int, columns: int, out_step: int) -> Taps:
+    columns = min(columns, (width - 1) * stride + kernel - left)
+    padded, bare = Taps(kernel, stride), Taps(kernel, stride, left, columns)
+    fits = columns > 0 and bare.words <= padded.words and width <= most_outputs(bare, out_step)
+    return bare if fits and bare.reach(width) else padded
+
+
+def _pitch(op: Conv2D, io: IO) -> int:
+    """Elements of a row of one channel where all its outputs are computed."""
+    return min(pitch_of(op, io), -(-_taps(op, io).columns // 2) * 2)
 
 
 def pitch_of(op: Conv2D, io: IO) -> int:
-    """int16 elements of a row of one channel: all columns that an output row reads, in words."""
+    """int16 elements of a row of one channel with its padding: all columns that an output row reads, in words."""
     columns = (io.out.hw[1] - 1) * op.stride[1] + op.kernel[1]
     return -(-columns // 2) * 2
 
@@ -81,15 +97,15 @@ def centred_weights(op: Conv2D, io: IO) -> Array:
 
 def _block(op: Conv2D, io: IO, outputs: int) -> Block:
     rq = op.parameters(io)["requantizer"]
-    row = 2 * GROUP * pitch_of(op, io)
+    row = 2 * GROUP * _pitch(op, io)
     rows, channels = (row * op.dilation[0], row * op.stride[0]), io.out.channels
     double = sums_end(op, io) == "double"
-    return Block(outputs, op.kernel[0], taps_of(op), *rows, channels, rq.zero_point, rq.low, rq.high, double)
+    return Block(outputs, op.kernel[0], _taps(op, io), *rows, channels, rq.zero_point, rq.low, rq.high, double)
 
 
 def _outputs(op: Conv2D, io: IO) -> int:
     """Outputs of a block: even where another one follows, so that it starts at a word."""
-    width, most = io.out.hw[1], most_outputs(taps_of(op), io.out.channels)
+    width, most = io.out.hw[1], most_outputs(_taps(op, io), io.out.channels)
     return width if width <= most else most // 2 * 2
 
 
@@ -99,7 +115,7 @@ def _fits(op: Conv2D, io: IO) -> bool:
         return False
     row = 2 * GROUP * pitch_of(op, io)
     furthest = row * (_span(op) - 1) + 2 * ((_outputs(op, io) - 1) * op.stride[1] + op.kernel[1] + 1)
-    stack = 4 * (op.kernel[0] * taps_of(op).words + 4) + STATE
+    stack = 4 * (op.kernel[0] * _taps(op, io).words + 4) + STATE
     return max(furthest, row * op.stride[0], stack) <= OFFSET
 
 
@@ -108,39 +124,44 @@ def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     p, end = op.parameters(io), sums_end(op, io)
     rq, bias = p["requantizer"], p["bias"].astype(np.int32)
     twice = 2 if end == "double" else 1
-    columns = [*taps_of(op).pack(centred_weights(op, io) * np.int16(twice)).reshape(len(bias), -1).T]
+    weights = centred_weights(op, io) * np.int16(twice)
+    columns = [*_taps(op, io).pack(weights).reshape(len(bias), -1).T]
     if end == "double":
         shift = -rq.shift
         columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
-    columns.append(bias * twice)
+    columns.append(bias * twice + p["zx"] * weights.sum(axis=(1, 2), dtype=np.int32))  # inputs have no zero point
     if end != "in C":
         columns.append(rq.multiplier)
     constants = np.stack([np.broadcast_to(c, len(bias)).astype(np.int32) for c in columns], axis=1)
     return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
 
 
-def flash_bytes(op: Conv2D, io: IO) -> int:
-    return 4 * io.out.channels * (op.kernel[0] * taps_of(op).words + (2 if io.rounding == "native" else 4))
+def _flash(op: Conv2D, io: IO) -> int:
+    return 4 * io.out.channels * (op.kernel[0] * _taps(op, io).words + (2 if io.rounding == "native" else 4))
 
 
 def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
-    width, outputs = io.out.hw[1], _outputs(op, io)
+    width, outputs, pitch, taps = io.out.hw[1], _outputs(op, io), _pitch(op, io), _taps(op, io)
     rest = width % outputs
-    block, channel = _block(op, io, outputs), 2 * pitch_of(op, io) if io.out.channels == io.x.channels else 0
+    block, channel = _block(op, io, outputs), 2 * pitch if io.out.channels == io.x.channels else 0
     last = _block(op, io, rest) if rest else None
-    skip, left = max(0, -op.pad.left), max(0, op.pad.left)
-    columns = min(io.x.hw[1] - skip, pitch_of(op, io) - left)
-    rows = PlaneRows(left, columns, pitch_of(op, io), io.x.channels, dual)
+    left = max(0, op.pad.left) if taps.columns == ALL else 0
+    columns = min(io.x.hw[1] - max(0, -op.pad.left), pitch - left)
+    rows = PlaneRows(left, columns, pitch, io.x.channels)
+    assembly = tuple(rows.spaced("r0", "r1", "r2", "r3", op.parameters(io)["zx"])) if rows.is_wanted else ()
     return {
         "rows": rows if rows.is_wanted else None,
+        "spread": dual_issue(assembly) if dual else assembly,
         "width": width,
-        "pitch": pitch_of(op, io),
+        "left": left,
+        "columns": max(0, columns),
+        "taps": taps,
+        "pitch": pitch,
         "band": _band(op, io),
         "span": _span(op),
         "end": sums_end(op, io),
         "block": block,
         "rest": last,
-        "one": _block(op, io, 1),
         "nest": Nest(block, width // outputs, last, channel, dual),
     }
 
@@ -152,20 +173,21 @@ def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     bands = -(-height // _band(op, io))
     rows = (height - bands) * op.stride[0] + bands * _span(op)
     groups = -(-io.x.channels // GROUP)
-    most, taps = _outputs(op, io), taps_of(op)
+    most, taps = _outputs(op, io), _taps(op, io)
     columns = [most] * (width // most) + [width % most] * (width % most > 0)
-    loads = sum(-(-((n - 1) * op.stride[1] + op.kernel[1]) // 2) + taps.words for n in columns)
-    products = sum(taps.step(word, 0) is not None for word in range(op.kernel[1]))
+    blocks = [Block(n, op.kernel[0], taps, 0, 0, 0, 0, 0, 0) for n in columns]
+    loads = sum(block.words + taps.words for block in blocks)
+    products = sum(len(steps) for block in blocks for steps in block.steps)
     in_c = sums_end(op, io) == "in C"
     return {
         "loads": height * io.out.channels * op.kernel[0] * loads,
-        "products": io.out.size * op.kernel[0] * products,
+        "products": height * io.out.channels * op.kernel[0] * products,
         "outputs": io.out.size,
         "in_c": io.out.size if in_c else 0,
         "blocks": height * len(columns) * io.out.channels,
         "channels": bands * len(columns) * io.out.channels,
         "rows": rows * groups,
-        "elements": rows * groups * GROUP * pitch_of(op, io),
+        "elements": rows * groups * GROUP * _pitch(op, io),
         "call": 1,
     }
 
@@ -178,7 +200,7 @@ PLANES = Kernel(
     fits=_fits,
     scratch=_scratch,
     pack=_pack,
-    flash=flash_bytes,
+    flash=_flash,
     numbers=_numbers,
     lag=lambda op, io, index: None,
     work=_work,
@@ -190,7 +212,7 @@ PLANES = Kernel(
 
 
 def for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
-    """The same in an order for two instructions a cycle."""
+    """The same, with the numbers that are told so (``dual=True``), in an order for two instructions a cycle."""
     cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
     numbers = partial(numbers, dual=True)
     return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)

@@ -97,6 +97,10 @@ class Taps:
             return Step(*self._half("b", tap, output))
         return Step(*self._half("t", 0, output)) if tap == -1 and second else None
 
+    def reach(self, outputs: int) -> bool:
+        """Whether each of so many outputs meets some column."""
+        return all(any(self.step(word, output) for word in range(self.columns)) for output in range(outputs))
+
     def alone(self, tap: int) -> Step:
         """What one column contributes to the only output, from the low half of a word, by this tap."""
         return Step(*self._half("b", tap, 0))

@@ -12,8 +12,8 @@ import numpy as np
 
 from tinycompile.backends.dsp.depthwise import GROUP, MOST_TAPS, centred_weights, for_m7, pitch_of, sums_end
 from tinycompile.backends.dsp.depthwise_block import Block, Taps
+from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.row_block import RowNest, most_row_outputs, row_cycles
-from tinycompile.backends.dsp.row_planes import RowPlanes
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
@@ -33,7 +33,7 @@ class Row:
     sizes: tuple[int, ...]
     taps: Taps
     pitch: int
-    planes: RowPlanes | None
+    planes: PlaneRows | None
     loads: int
     products: int
     cycles: int
@@ -56,7 +56,7 @@ def _best_row(
     taps, bare = Taps(kernel[1], stride), Taps(kernel[1], stride, left, columns)
     padded, narrow = _planes(left, columns, pitch, channels), _planes(0, columns, _even(columns), channels)
     rows: list[Row] = []
-    if narrow and width <= most_row_outputs(bare, out_step) and _is_seen(bare, width):
+    if narrow and width <= most_row_outputs(bare, out_step) and bare.reach(width):
         rows.append(_priced((width,), bare, kernel[0], narrow.pitch, narrow))
     for outputs in reversed(range(1, min(width, most_row_outputs(taps, out_step)) + 1)):
         if outputs == width or outputs * stride % 2 == 0:  # the next block starts at a word
@@ -69,18 +69,13 @@ def _even(columns: int) -> int:
     return -(-columns // 2) * 2
 
 
-def _planes(left: int, columns: int, pitch: int, channels: int) -> RowPlanes | None:
+def _planes(left: int, columns: int, pitch: int, channels: int) -> PlaneRows | None:
     """What brings rows of whole groups of channels to scratch, where assembly can."""
-    rows = RowPlanes(left, columns, pitch, channels)
+    rows = PlaneRows(left, columns, pitch, channels)
     return rows if rows.is_wanted and channels >= GROUP else None
 
 
-def _is_seen(taps: Taps, width: int) -> bool:
-    """Whether each output has some column that is no padding."""
-    return all(any(taps.step(word, output) for word in range(taps.columns)) for output in range(width))
-
-
-def _priced(sizes: tuple[int, ...], taps: Taps, height: int, pitch: int, planes: RowPlanes | None) -> Row:
+def _priced(sizes: tuple[int, ...], taps: Taps, height: int, pitch: int, planes: PlaneRows | None) -> Row:
     blocks = [Block(outputs, height, taps, 0, 0, 0, 0, 0, 0) for outputs in sizes]
     loads = sum(block.words + taps.words for block in blocks)
     products = sum(len(steps) for block in blocks for steps in block.steps)

@@ -1,109 +1,157 @@
-"""Assembly that brings rows of four channels from NHWC int8 to int16, one channel beside the other."""
+"""Assembly that brings rows of four channels from NHWC int8 to int16, one channel beside the other.
+
+Values lose their zero point on the way, which costs nothing (SXTAB16 instead of SXTB16): so padding is zero, and where
+a product with it is left out, the sum is the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
 from tinycompile.backends.dsp.thumb import OFFSET, add
 
 Pixels = tuple[int | None, ...]
 """The two pixels that share a word."""
 MOST_UNROLLED = 8
 """Words of a row that need no loop."""
+PIXELS = ("r4", "r5", "r6", "r7", "r8", "r9")
+SPARE, ZERO = "r10", "r11"
+TURN = (0, 1), (2, 3), (4, 5)
+"""The pixels of a turn of the loop over a long row, two a word."""
+MOST_TURNS = 255
+MOST_INDEX = 255
+"""What a load or store can add to its base on the way."""
 
 
 @dataclass(frozen=True)
 class PlaneRows:
-    """Rows of ``width`` pixels, ``step`` bytes apart, from column ``left`` of rows of ``pitch`` int16 elements on.
+    """Rows of ``width`` pixels, ``step`` bytes apart, to column ``left`` on of rows of ``pitch`` int16 elements.
 
-    What else is in their first and last word becomes the zero point.
+    What else is in those rows is left as it is.
     """
 
     left: int
     width: int
     pitch: int
     step: int
-    dual: bool = False
-    """Whether in an order for two instructions a cycle."""
-
-    @property
-    def first(self) -> int:
-        """The element of a row where its first word lies."""
-        return self.left // 2 * 2
 
     @property
     def is_wanted(self) -> bool:
         """Whether there are pixels, and offsets that instructions can hold."""
-        return self.width > 0 and max(6 * self.pitch + 4 * MOST_UNROLLED, 4 * self.step) <= OFFSET
+        furthest = 6 * self.pitch + 2 * self.left + 4 * MOST_UNROLLED
+        return self.width > 0 and furthest <= OFFSET and self.width <= MOST_TURNS * len(PIXELS)
 
-    @cached_property
-    def assembly(self) -> tuple[str, ...]:
-        """Expects in r0 the first word of the first row, in r1 its pixels, in r2 bytes from one row of pixels to the
-        next, in r3 the number of rows, in r4 the zero point four times."""
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+    def spaced(self, to: str, pixels: str, pitch: str, count: str, zero_point: int) -> Iterator[str]:
+        """Expects in ``to`` the first row of scratch, in ``pixels`` the first of ``count`` rows of pixels, which are
+        ``pitch`` bytes apart; takes r4 to r11."""
+        yield from (_minus(zero_point), ".balign 4", "1:")
+        moved = yield from self._row(to, pixels, count)
+        if moved:
+            yield from (line.replace("add", "sub") for line in add(pixels, pixels, moved))
+        yield from (f"add {pixels}, {pixels}, {pitch}", f"subs {count}, {count}, #1", "bne 1b")
 
-    def _assembly(self) -> Iterator[str]:
-        yield "1:"
-        words = self._words()
-        if len(words) <= MOST_UNROLLED and (self.width - 1) * self.step <= OFFSET:
-            for i in range(0, len(words), 2):
-                yield from self._put(words[i : i + 2], "r1", "r0", 4 * i)
-        else:
-            yield from self._long(words)
-        yield "subs r3, r3, #1"
-        yield from add("r0", "r0", 8 * self.pitch)
-        yield "add r1, r1, r2"
-        yield "bne 1b"
+    def listed(self, to: str, pixels: str, rows: str, count: str, channel: str, zero_point: int) -> Iterator[str]:
+        """Expects in ``to`` the first row of scratch, in ``rows`` a list of ``count`` pointers to pixels, in
+        ``channel`` what to add to those; takes register ``pixels`` and r4 to r11."""
+        yield from (_minus(zero_point), ".balign 4", "1:")
+        yield from (f"ldr {pixels}, [{rows}], #4", f"add {pixels}, {pixels}, {channel}")
+        yield from self._row(to, pixels, count)
+        yield from (f"subs {count}, {count}, #1", "bne 1b")
+
+    def _row(self, to: str, pixels: str, count: str) -> Generator[str, None, int]:
+        """One row, and ``to`` moved to the next; returns by how much ``pixels`` has moved."""
+        words, first = self._words(), 4 * (self.left // 2)
+        if len(words) <= MOST_UNROLLED:
+            yield from self._put(words, pixels, to, first)
+            yield from add(to, to, 8 * self.pitch)
+            return 0
+        yield from self._long(words, pixels, to, first, count)
+        yield from add(to, to, 8 * self.pitch - 4 * len(TURN) * self._turns)
+        return (self.left % 2 + len(PIXELS) * self._turns) * self.step
+
+    @property
+    def _turns(self) -> int:
+        return (self.width - self.left % 2) // len(PIXELS)
 
     def _words(self) -> list[Pixels]:
-        """The pixels that share a word; None is the zero point."""
+        """The pixels that share a word; None where there is none."""
         start = -(self.left % 2)
         columns = [x if 0 <= x < self.width else None for x in range(start, self.width + 1)]
         return [(columns[i], columns[i + 1]) for i in range(0, len(columns) - 1, 2)]
 
-    def _long(self, words: list[Pixels]) -> Iterator[str]:
-        """Four pixels at a time, in a loop."""
-        head = self.left % 2
-        turns = (self.width - head) // 4
-        yield from ("mov r11, r1", "mov r12, r0")
+    def _long(self, words: Sequence[Pixels], source: str, target: str, first: int, count: str) -> Iterator[str]:
+        """Six pixels at a time, in a loop whose turns are counted in the upper half of ``count``."""
+        head, turns = self.left % 2, self._turns
         if head:
-            yield from self._put(words[:1], "r11", "r12", 0)
-            yield from (*add("r11", "r11", self.step), "add r12, r12, #4")
-        yield f"mov r10, #{turns}"
+            yield from self._put(words[:1], source, target, first)
+            yield from add(source, source, self.step)
+        yield f"sub {count}, {count}, #{turns << 16}"
         yield from (".balign 4", "2:")
-        yield from self._put([(0, 1), (2, 3)], "r11", "r12", 0, advance=4 * self.step)
-        yield from ("subs r10, r10, #1", "add r12, r12, #8", "bne 2b")
-        base = head + 4 * turns
-        tail = [tuple(None if x is None else x - base for x in word) for word in words[head + 2 * turns :]]
-        yield from self._put(tail, "r11", "r12", 0)
+        yield from self._put(TURN, source, target, first + 4 * head, len(PIXELS) * self.step)
+        yield from (f"add {target}, {target}, #{4 * len(TURN)}", f"adds {count}, {count}, #65536", "bmi 2b")
+        base = head + len(PIXELS) * turns
+        tail = [tuple(None if x is None else x - base for x in word) for word in words[head + len(TURN) * turns :]]
+        yield from self._put(tail, source, target, first + 4 * head)
 
-    def _put(self, words: list[Pixels], source: str, target: str, offset: int, advance: int = 0) -> Iterator[str]:
-        """Up to two words of each of the four rows."""
-        names = [["r5", "r6"], ["r7", "r8"]]
-        for pixels, registers in zip(words, names, strict=False):
-            for i, pixel in enumerate(pixels):
-                if pixel is None:
-                    registers[i] = "r4"
-                else:
-                    yield f"ldr {registers[i]}, [{source}, #{pixel * self.step}]"
-        if advance:
-            yield from add(source, source, advance)
-        for i in range(len(words)):
-            yield from self._spread(names[i][0], names[i][1], target, offset + 4 * i)
+    def _put(self, words: Sequence[Pixels], source: str, target: str, offset: int, advance: int = 0) -> Iterator[str]:
+        """Words of each of the four rows, as many at a time as pixels find a register."""
+        ends = [0]
+        for i in range(1, len(words) + 1):
+            if i == len(words) or _count(words[ends[-1] : i + 1]) > len(PIXELS):
+                ends.append(i)
+        for start, end in pairwise(ends):
+            names = iter(PIXELS)
+            held = {x: next(names) for word in words[start:end] for x in word if x is not None}
+            for pixel in sorted(held, reverse=True):
+                far, near = pixel * self.step // (OFFSET + 1) * (OFFSET + 1), pixel * self.step % (OFFSET + 1)
+                if far:
+                    yield f"add {SPARE}, {source}, #{far}"
+                moves = advance and pixel == 0 and advance <= MOST_INDEX
+                base = SPARE if far else source
+                yield f"ldr {held[pixel]}, [{base}" + (f"], #{advance}" if moves else f", #{near}]")
+            if advance > MOST_INDEX:
+                yield from add(source, source, advance)
+            spare = SPARE
+            for i, (first, second) in enumerate(words[start:end]):
+                place = offset + 4 * (start + i)
+                if first is not None and second is not None:
+                    yield from self._pair(held[first], held[second], spare, target, place)
+                elif first is not None:
+                    yield from self._half(held[first], spare, target, place)
+                elif second is not None:
+                    yield from self._half(held[second], spare, target, place + 2)
+                # by turns another register than before, for cores that begin with a word before they end the last one
+                spare = held[second] if spare == SPARE and second is not None else SPARE
 
-    def _spread(self, a: str, b: str, target: str, offset: int) -> Iterator[str]:
+    def _pair(self, a: str, b: str, spare: str, target: str, offset: int) -> Iterator[str]:
         """The bytes of two pixels as int16 pairs, stores between what they do not wait for."""
-        high = b if a == "r4" else a
-        yield f"pkhbt r9, {a}, {b}, lsl #16"
-        yield f"pkhtb {high}, {b}, {a}, asr #16"
-        yield "sxtb16 lr, r9"
-        yield "sxtb16 r9, r9, ror #8"
-        yield f"str lr, [{target}, #{offset}]"
-        yield f"sxtb16 lr, {high}"
-        yield f"str r9, [{target}, #{offset + 2 * self.pitch}]"
-        yield f"sxtb16 {high}, {high}, ror #8"
-        yield f"str lr, [{target}, #{offset + 4 * self.pitch}]"
-        yield f"str {high}, [{target}, #{offset + 6 * self.pitch}]"
+        yield f"pkhbt {spare}, {a}, {b}, lsl #16"
+        yield f"pkhtb {a}, {b}, {a}, asr #16"
+        yield f"sxtab16 {b}, {ZERO}, {spare}"
+        yield f"sxtab16 {spare}, {ZERO}, {spare}, ror #8"
+        yield f"str {b}, [{target}, #{offset}]"
+        yield f"sxtab16 {b}, {ZERO}, {a}"
+        yield f"str {spare}, [{target}, #{offset + 2 * self.pitch}]"
+        yield f"sxtab16 {a}, {ZERO}, {a}, ror #8"
+        yield f"str {b}, [{target}, #{offset + 4 * self.pitch}]"
+        yield f"str {a}, [{target}, #{offset + 6 * self.pitch}]"
+
+    def _half(self, a: str, spare: str, target: str, offset: int) -> Iterator[str]:
+        """The bytes of one pixel as int16, beside another column that stays as it is."""
+        for channel in reversed(range(4)):
+            to = spare if channel else a
+            yield f"sxtab {to}, {ZERO}, {a}" + (f", ror #{8 * channel}" if channel else "")
+            yield f"strh {to}, [{target}, #{offset + 2 * channel * self.pitch}]"
+
+
+def _count(words: Sequence[Pixels]) -> int:
+    return sum(x is not None for word in words for x in word)
+
+
+def _minus(zero_point: int) -> str:
+    """Twice the number that values lose, in halves of a word."""
+    if zero_point <= 0:
+        return f"mov {ZERO}, #{-zero_point * 0x10001}"
+    return f"mvn {ZERO}, #{(zero_point - 1) * 0x10001}"

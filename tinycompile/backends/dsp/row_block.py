@@ -1,6 +1,6 @@
 """The depthwise kernel for one row of outputs: all channels in one piece of assembly.
 
-Four channels at a time, their rows are brought to int16 in scratch (``row_planes``), then each channel is computed.
+Four channels at a time, their rows are brought to int16 in scratch (``planes``), then each channel is computed.
 A channel has one row of outputs only, so nothing of it is worth keeping: the weights of a kernel row are loaded from
 flash together with its words, and the kernel's rows go by from the last to the first, so that the very last load (the
 first word of all) moves the pointer on. What the instructions of a loop share lies on the stack.
@@ -14,7 +14,7 @@ from functools import cached_property
 
 from tinycompile.backends.dsp.depthwise_block import Block, Registers, Taps
 from tinycompile.backends.dsp.dual_issue import dual_issue
-from tinycompile.backends.dsp.row_planes import RowPlanes
+from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add
 
 MOST_OUTPUTS = 8
@@ -60,7 +60,7 @@ class RowNest:
     channel_bytes: int
     """From the words of one channel to those of the next."""
     repeat: int
-    rows: RowPlanes | None
+    rows: PlaneRows | None
     """What brings rows to scratch, for one group after the other; without it there is one group, and it is there."""
     zero_point: int
     """Of the inputs."""
@@ -80,7 +80,7 @@ class RowNest:
             yield from ("3:", f"ldm sp, {{r0, r2, r3, {INPUTS}}}")
             if self.may_be_empty:
                 yield from ("cmp r3, #0", "beq 6f")
-            yield from self.rows.assembly("r0", "r1", "r2", "r3", INPUTS, self.zero_point)
+            yield from self.rows.listed("r0", "r1", "r2", "r3", INPUTS, self.zero_point)
             yield from ("6:", f"add {INPUTS}, {INPUTS}, #4", f"str {INPUTS}, [sp, #{GROUP}]")
         yield f"ldr {INPUTS}, [sp, #{WORDS}]"
         for place, register in self._kept.items():
