@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.backends.dsp.dual_block import AHEAD, DualBlock
 from tinycompile.backends.dsp.ending import SECOND, Ending
 from tinycompile.backends.dsp.filters import (
     FILTERS,
@@ -101,12 +102,16 @@ def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
         arrays["multiplier"] = these.multiplier.astype(np.int32)
     if isinstance(op, Conv2D) and op.pad:
         arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
-    return {"stream": stream(words, order(*_runs(form, op, io)), mixed), **arrays}
+    found = stream(words, order(*_runs(form, op, io)), mixed)
+    behind = np.zeros(AHEAD if form.dual and not form.one else 0, np.int32)
+    return {"stream": np.concatenate([found.ravel(), behind]), **arrays}
 
 
 def _flash(form: Form, op: Linear, io: IO) -> int:
     """Bytes of the stream."""
-    return ceil(io.out.channels / FILTERS) * 4 * block_words(_pairs(form, op, io), _is_mixed(form, op, io))
+    blocks = ceil(io.out.channels / FILTERS)
+    ahead = AHEAD if form.dual and not form.one else 0
+    return 4 * (blocks * block_words(_pairs(form, op, io), _is_mixed(form, op, io)) + ahead)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -141,6 +146,7 @@ def _ending(form: Form, op: Linear, io: IO, pixels: int) -> Ending:
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
     pairs, fused, mixed = _pairs(form, op, io), _is_fused(op, io), _is_mixed(form, op, io)
+    endings = {pixels: _ending(form, op, io, pixels) for pixels in (2, 1)} if fused else {}
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
@@ -157,7 +163,12 @@ def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
         "second": SECOND,
         "dual": form.dual,
         "times_256": _is_times_256(form, op, io),
-        "endings": {pixels: _ending(form, op, io, pixels) for pixels in (2, 1)} if fused else {},
+        "endings": endings,
+        "dual_blocks": {
+            outputs: DualBlock(pairs, _plan(form, pairs, 2), mixed, endings[2] if outputs else None)
+            for outputs in (False, True)[: form.dual * (1 + fused)]
+        },
+        "ahead": AHEAD,
         "torn": isinstance(op, Conv2D) and _is_torn(op),
         "plan": {pixels: _plan(form, pairs, pixels) for pixels in (2, 1)},
     }
