@@ -45,7 +45,7 @@ class Form:
     one: bool = False
 
 
-SINGLE = Form(dual=False, short=7)
+SINGLE = Form(dual=False, short=4)
 IN_ORDER = Form(dual=False, short=16)
 DUAL = Form(dual=True, short=16)
 NEVER = 0
