@@ -33,7 +33,7 @@ from tinycompile.backends import ALL, candidates
 from tinycompile.boards import Board, load_board
 from tinycompile.cost import TABLE, kernel_cycles
 from tinycompile.deploy import build_firmware
-from tinycompile.errors import TinycompileError
+from tinycompile.errors import DoesNotFit, TinycompileError
 from tinycompile.ir import Pad
 from tinycompile.ops import Conv2D
 from tinycompile.schedule.program import Program
@@ -114,6 +114,16 @@ def every_program(board: Board) -> Iterator[tuple[str, Program]]:
                     yield f"{case.name} by rows", by_rows
 
 
+def fitting(found: Sequence[tuple[str, Program]], board: Board) -> Iterator[Row]:
+    """``measure``, in as many images as a board of fixed size takes; programs that fill one alone are left out."""
+    try:
+        yield from list(measure(found, board))
+    except DoesNotFit:
+        half = len(found) // 2
+        for part in (found[:half], found[half:]) if half else ():
+            yield from fitting(part, board)
+
+
 def measure(found: Sequence[tuple[str, Program]], board: Board) -> Iterator[Row]:
     """Run programs of one op in one image."""
     rng = np.random.default_rng(0)
@@ -164,7 +174,7 @@ def collect(boards: Sequence[str], models: Sequence[Path], only: str) -> Iterato
         found = [one for one in programs(board) if only in next(iter(one[1].unrolled())).kernel.key]
         print(f"{name}: {len(found)} programs", flush=True)
         for i in range(0, len(found), BATCH):
-            yield from measure(found[i : i + BATCH], board)
+            yield from fitting(found[i : i + BATCH], board)
         for model in models:
             try:
                 yield from layers(model, board)

@@ -266,8 +266,8 @@ def brute_force(graph: Graph, prices: Prices) -> int:
 
 
 def check_bounds(seeds: Sequence[int]) -> int:
-    """Nothing takes less than the bound, nor less than the least path but for what kernels are passed over for (of two
-    with the same scratch, the slower one too); returns how many networks were tried."""
+    """Nothing takes less than the bound, nor less than the least path but for what kernels are passed over for, or an
+    alignment; returns how many networks were tried."""
     tried = 0
     for seed in seeds:
         graph = tiny(seed)

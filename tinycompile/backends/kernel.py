@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tinycompile.ir import IO, Array, Op
@@ -92,7 +93,7 @@ class Kernel:
     cycles: Mapping[str, float] = field(kw_only=True)
     """On a Cortex-M4, for parts of ``work``: what ``cost`` uses, scaled, on cores that it has no fitted table of."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Backend, op and name, which no other kernel has."""
         return f"{self.template.split('/')[0]} {self.op.__name__} {self.name}"

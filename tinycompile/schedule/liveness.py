@@ -197,6 +197,16 @@ def _row_lags(reads: Sequence[str], rows: Rows, owner: Mapping[str, str]) -> dic
     return found
 
 
+def bytes_apart(op: Op, io: IO, kernel: Kernel) -> int:
+    """Bytes of its inputs that the output of a whole op cannot take, each input by itself."""
+    lags = ((t, _lag(op, io, kernel, index)) for index, t in enumerate(io.inputs) if t.data is None)
+    return sum(tensor.nbytes if lag is None else max(lag, 0) for tensor, lag in lags)
+
+
+def _lag(op: Op, io: IO, kernel: Kernel, index: int) -> int | None:
+    return kernel.lag(op, io, index) if kernel.lag is not None else op.lag(io, index)
+
+
 def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str, int]:
     """Bytes by which the output must start below each buffer that ``op`` reads, where they may overlap."""
     found: dict[str, int | None] = {}
@@ -204,7 +214,7 @@ def _lags(op: Op, io: IO, kernel: Kernel, owner: Mapping[str, str]) -> dict[str,
         if tensor.data is not None:
             continue
         name = owner[tensor.name]
-        lag = kernel.lag(op, io, index) if kernel.lag is not None else op.lag(io, index)
+        lag = _lag(op, io, kernel, index)
         known = found.get(name, 0)
         found[name] = None if lag is None or known is None else max(known, lag, 0)
     return {name: lag for name, lag in found.items() if lag is not None}

@@ -11,7 +11,7 @@ from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
 from tinycompile.schedule.flash import affordable
-from tinycompile.schedule.liveness import Kernels, scratch_bytes
+from tinycompile.schedule.liveness import Kernels, bytes_apart, scratch_bytes
 from tinycompile.schedule.parts import RowOp
 from tinycompile.schedule.rows import Rows
 from tinycompile.schedule.stages import Run
@@ -22,11 +22,13 @@ LESS = 0.7
 
 @dataclass(frozen=True)
 class Price:
-    """A kernel for an op in some runs: predicted cycles of one inference, and bytes of scratch."""
+    """A kernel for an op in some runs: predicted cycles of one inference, bytes of scratch and of inputs to stay clear
+    of."""
 
     kernel: Kernel
     cycles: int
     scratch: int
+    apart: int
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,24 @@ class Prices:
         if not compact:  # those that are take no more constants than they must
             budget = board.flash.size if flash is None else flash
             self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
+        self._apart: dict[tuple[str, str], int] = {}
+        self._prices: dict[tuple[str, str, tuple[int, ...]], tuple[Sequence[RowOp], Price]] = {}
         self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
         """Kernels for these runs, from the fastest to those with the least scratch; none where an op has none.
 
         What counts is the largest scratch, so for each limit every op takes its fastest kernel within it. Limits that
-        are hardly less than the one before (``LESS``) are passed over, except the least.
+        are hardly less than the one before (``LESS``) are passed over, except the least. There, where what works in
+        place makes a difference, kernels that do so come after the fastest.
         """
         offers = self._offers(runs)
         if not all(offers.values()):
             return
         limits = _apart(sorted({price.scratch for prices in offers.values() for price in prices} or {0}, reverse=True))
         seen: list[Kernels] = []
-        for limit in limits:
-            taken = {name: _best(prices, limit) for name, prices in offers.items()}
+        leanest = {name: min(prices, key=lambda p: (p.scratch, p.apart, p.cycles)) for name, prices in offers.items()}
+        for taken in (*({n: _best(prices, limit) for n, prices in offers.items()} for limit in limits), leanest):
             kernels = {name: price.kernel for name, price in taken.items()}
             if kernels not in seen:
                 seen.append(kernels)
@@ -97,12 +102,26 @@ class Prices:
         return [kernel for kernel in found if kernel.isa == SHARED] or found
 
     def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
-        scratch = scratch_bytes(self.graph, run, op, kernel)
+        parts = run.rows.of[op.name] if run.rows is not None else ()
+        key = op.name, kernel.key, tuple(map(id, parts))
+        if key not in self._prices:
+            self._prices[key] = parts, self._new_price(run, op, kernel)
+        return self._prices[key][1]
+
+    def _new_price(self, run: Run, op: Op, kernel: Kernel) -> Price:
+        scratch, apart = scratch_bytes(self.graph, run, op, kernel), self._bytes_apart(op, kernel)
         if run.rows is None:
-            return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch)
+            return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch, apart)
         cycles = self._row_cycles(run.rows, op, kernel)
         assert cycles is not None
-        return Price(kernel, cycles, 0 if run.rows.folds(op) else scratch)
+        return Price(kernel, cycles, 0 if run.rows.folds(op) else scratch, apart)
+
+    def _bytes_apart(self, op: Op, kernel: Kernel) -> int:
+        """``bytes_apart`` of the whole op, also where it runs in rows: what works in place does so there too."""
+        key = op.name, kernel.key
+        if key not in self._apart:
+            self._apart[key] = bytes_apart(op, self.graph.io(op), kernel)
+        return self._apart[key]
 
     def _row_cycles(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
         """Cycles of all calls of an op by rows; None where the kernel does not fit one of them."""
@@ -138,7 +157,7 @@ def _both(one: Sequence[Price], other: Sequence[Price]) -> list[Price]:
     """The kernels that are in both, with the cycles of both."""
     second = {price.kernel.key: price for price in other}
     pairs = [(price, second[price.kernel.key]) for price in one if price.kernel.key in second]
-    return [Price(a.kernel, a.cycles + b.cycles, max(a.scratch, b.scratch)) for a, b in pairs]
+    return [Price(a.kernel, a.cycles + b.cycles, max(a.scratch, b.scratch), max(a.apart, b.apart)) for a, b in pairs]
 
 
 def _unsupported(op: Op, io: IO) -> Unsupported:

@@ -43,24 +43,24 @@ TC_SMALL void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
     }
 }
 
-/* Pixels of up to four channels to a row of each channel, which are ``pitch`` elements apart: ``left`` columns of the
- * zero point, ``width`` pixels that are ``step`` bytes apart, and zero points to the end of the row. */
+/* Pixels of up to four channels to a row of each channel, which are ``pitch`` elements apart: ``left`` columns of
+ * ``padding``, ``width`` pixels that are ``step`` bytes apart, less ``zero_point``, and padding to the end of the row. */
 TC_SMALL void tc_planes_row(
     int16_t *to, int32_t pitch, int32_t channels, const int8_t *from, int32_t step, int32_t left, int32_t width,
-    int32_t zero_point)
+    int32_t padding, int32_t zero_point)
 {
     int32_t c, column;
     for (c = 0; c < channels; c++) {
         const int8_t *x = from + c;
         for (column = 0; column < left; column++) {
-            to[column] = (int16_t)zero_point;
+            to[column] = (int16_t)padding;
         }
         for (; column < left + width; column++) {
-            to[column] = *x;
+            to[column] = (int16_t)(*x - zero_point);
             x += step;
         }
         for (; column < pitch; column++) {
-            to[column] = (int16_t)zero_point;
+            to[column] = (int16_t)padding;
         }
         to += pitch;
     }

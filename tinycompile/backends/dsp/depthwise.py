@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -15,9 +15,8 @@ from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
 from tinycompile.backends.portable.linear import requantizer_arrays
-from tinycompile.ir import IO, Array, Pad
+from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
-from tinycompile.ops.sliding import sliding_lag
 
 GROUP = 4
 """Channels whose rows are brought to int16 together, a word of each pixel."""
@@ -30,11 +29,11 @@ MOST_SHIFT = 22
 """To the right, after a high multiply: leaves room for the zero point, shifted to the left."""
 
 
-def _taps(op: Conv2D) -> Taps:
+def taps_of(op: Conv2D) -> Taps:
     return Taps(op.kernel[1], op.stride[1])
 
 
-def _pitch(op: Conv2D, io: IO) -> int:
+def pitch_of(op: Conv2D, io: IO) -> int:
     """int16 elements of a row of one channel: all columns that an output row reads, in words."""
     columns = (io.out.hw[1] - 1) * op.stride[1] + op.kernel[1]
     return -(-columns // 2) * 2
@@ -45,21 +44,19 @@ def _span(op: Conv2D) -> int:
     return (op.kernel[0] - 1) * op.dilation[0] + 1
 
 
-def _band(op: Conv2D, io: IO, by_rows: bool = False) -> int:
+def _band(op: Conv2D, io: IO) -> int:
     """Output rows of a band."""
-    if by_rows:
-        return 1
-    rows = BAND_BYTES // (2 * GROUP * _pitch(op, io))
+    rows = BAND_BYTES // (2 * GROUP * pitch_of(op, io))
     return max(BAND_ROWS, (rows - _span(op)) // op.stride[0] + 1)
 
 
-def _scratch(op: Conv2D, io: IO, by_rows: bool = False) -> int:
+def _scratch(op: Conv2D, io: IO) -> int:
     """The input rows of a band of GROUP channels, int16."""
-    rows = (min(_band(op, io, by_rows), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
-    return 2 * GROUP * _pitch(op, io) * rows
+    rows = (min(_band(op, io), io.out.hw[0]) - 1) * op.stride[0] + _span(op)
+    return 2 * GROUP * pitch_of(op, io) * rows
 
 
-def _sums_end(op: Conv2D, io: IO) -> Literal["native", "double", "in C"]:
+def sums_end(op: Conv2D, io: IO) -> Literal["native", "double", "in C"]:
     """How sums become int8: by the block itself where that takes few instructions.
 
     With two roundings, the block works on twice the sums: SMMULR of those and the multiplier is TensorFlow Lite's
@@ -69,12 +66,14 @@ def _sums_end(op: Conv2D, io: IO) -> Literal["native", "double", "in C"]:
     rq = p["requantizer"]
     if rq.scheme == "native":
         return "native" if rq.shift[0] == 0 else "in C"
-    largest = np.abs(p["bias"].astype(np.int64)) + 128 * np.abs(_weights(op, io).astype(np.int64)).sum(axis=(1, 2))
+    largest = np.abs(p["bias"].astype(np.int64)) + 128 * np.abs(centred_weights(op, io).astype(np.int64)).sum(
+        axis=(1, 2)
+    )
     small = largest.max() < 1 << 30 and rq.shift.min() >= -MOST_SHIFT and rq.shift.max() < 0
     return "double" if rq.scheme == "double" and small else "in C"
 
 
-def _weights(op: Conv2D, io: IO) -> Array:
+def centred_weights(op: Conv2D, io: IO) -> Array:
     """int16 (O, kernel height, kernel width), without their zero point."""
     weights = io.inputs[1]
     return weights.values[..., 0].astype(np.int16) - np.int16(weights.zero_point)
@@ -82,15 +81,15 @@ def _weights(op: Conv2D, io: IO) -> Array:
 
 def _block(op: Conv2D, io: IO, outputs: int) -> Block:
     rq = op.parameters(io)["requantizer"]
-    row = 2 * GROUP * _pitch(op, io)
+    row = 2 * GROUP * pitch_of(op, io)
     rows, channels = (row * op.dilation[0], row * op.stride[0]), io.out.channels
-    double = _sums_end(op, io) == "double"
-    return Block(outputs, op.kernel[0], _taps(op), *rows, channels, rq.zero_point, rq.low, rq.high, double)
+    double = sums_end(op, io) == "double"
+    return Block(outputs, op.kernel[0], taps_of(op), *rows, channels, rq.zero_point, rq.low, rq.high, double)
 
 
 def _outputs(op: Conv2D, io: IO) -> int:
     """Outputs of a block: even where another one follows, so that it starts at a word."""
-    width, most = io.out.hw[1], most_outputs(_taps(op), io.out.channels)
+    width, most = io.out.hw[1], most_outputs(taps_of(op), io.out.channels)
     return width if width <= most else most // 2 * 2
 
 
@@ -98,18 +97,18 @@ def _fits(op: Conv2D, io: IO) -> bool:
     """One channel of input for each output, its rows within reach of the offsets of loads."""
     if not op.is_depthwise(io) or op.dilation[1] > 1 or prod(op.kernel) > MOST_TAPS or _outputs(op, io) < 1:
         return False
-    row = 2 * GROUP * _pitch(op, io)
+    row = 2 * GROUP * pitch_of(op, io)
     furthest = row * (_span(op) - 1) + 2 * ((_outputs(op, io) - 1) * op.stride[1] + op.kernel[1] + 1)
-    stack = 4 * (op.kernel[0] * _taps(op).words + 4) + STATE
+    stack = 4 * (op.kernel[0] * taps_of(op).words + 4) + STATE
     return max(furthest, row * op.stride[0], stack) <= OFFSET
 
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
-    """``constants`` int32 (O, n): the words of weights of each kernel row; what follows them (see ``_sums_end``)."""
-    p, end = op.parameters(io), _sums_end(op, io)
+    """``constants`` int32 (O, n): the words of weights of each kernel row; what follows them (see ``sums_end``)."""
+    p, end = op.parameters(io), sums_end(op, io)
     rq, bias = p["requantizer"], p["bias"].astype(np.int32)
     twice = 2 if end == "double" else 1
-    columns = [*_taps(op).pack(_weights(op, io) * np.int16(twice)).reshape(len(bias), -1).T]
+    columns = [*taps_of(op).pack(centred_weights(op, io) * np.int16(twice)).reshape(len(bias), -1).T]
     if end == "double":
         shift = -rq.shift
         columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
@@ -120,26 +119,25 @@ def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
 
 
-def _flash(op: Conv2D, io: IO) -> int:
-    return 4 * io.out.channels * (op.kernel[0] * _taps(op).words + (2 if io.rounding == "native" else 4))
+def flash_bytes(op: Conv2D, io: IO) -> int:
+    return 4 * io.out.channels * (op.kernel[0] * taps_of(op).words + (2 if io.rounding == "native" else 4))
 
 
-def _numbers(op: Conv2D, io: IO, by_rows: bool = False, dual: bool = False) -> Mapping[str, Any]:
+def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     width, outputs = io.out.hw[1], _outputs(op, io)
     rest = width % outputs
-    block, channel = _block(op, io, outputs), 2 * _pitch(op, io) if io.out.channels == io.x.channels else 0
+    block, channel = _block(op, io, outputs), 2 * pitch_of(op, io) if io.out.channels == io.x.channels else 0
     last = _block(op, io, rest) if rest else None
     skip, left = max(0, -op.pad.left), max(0, op.pad.left)
-    columns = min(io.x.hw[1] - skip, _pitch(op, io) - left)
-    rows = PlaneRows(left, columns, _pitch(op, io), io.x.channels, dual)
+    columns = min(io.x.hw[1] - skip, pitch_of(op, io) - left)
+    rows = PlaneRows(left, columns, pitch_of(op, io), io.x.channels, dual)
     return {
         "rows": rows if rows.is_wanted else None,
         "width": width,
-        "pitch": _pitch(op, io),
-        "band": _band(op, io, by_rows),
-        "by_rows": by_rows,
+        "pitch": pitch_of(op, io),
+        "band": _band(op, io),
         "span": _span(op),
-        "end": _sums_end(op, io),
+        "end": sums_end(op, io),
         "block": block,
         "rest": last,
         "one": _block(op, io, 1),
@@ -147,28 +145,18 @@ def _numbers(op: Conv2D, io: IO, by_rows: bool = False, dual: bool = False) -> M
     }
 
 
-def _row_lag(op: Conv2D, io: IO, index: int) -> int | None:
-    """All of a row is written while its inputs are still read."""
-    if index != 0:
-        return None
-    rows, out_rows = ((1, t.shape[1], 1, t.shape[2] * t.shape[3]) for t in (io.x, io.out))
-    kernel, stride, dilation = (op.kernel[0], 1), (op.stride[0], 1), (op.dilation[0], 1)
-    pad = Pad(op.pad.top, 0, op.pad.bottom, 0)
-    return sliding_lag(rows, out_rows, kernel, stride, dilation, pad, writes_early=True)
-
-
-def _work(op: Conv2D, io: IO, by_rows: bool = False) -> Mapping[str, float]:
+def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     """Loads and products of the inner loop, outputs (more slowly ``in_c``), turns of the loop, channels of a band,
     rows and elements brought to int16."""
     height, width = io.out.hw
-    bands = -(-height // _band(op, io, by_rows))
+    bands = -(-height // _band(op, io))
     rows = (height - bands) * op.stride[0] + bands * _span(op)
     groups = -(-io.x.channels // GROUP)
-    most, taps = _outputs(op, io), _taps(op)
+    most, taps = _outputs(op, io), taps_of(op)
     columns = [most] * (width // most) + [width % most] * (width % most > 0)
     loads = sum(-(-((n - 1) * op.stride[1] + op.kernel[1]) // 2) + taps.words for n in columns)
     products = sum(taps.step(word, 0) is not None for word in range(op.kernel[1]))
-    in_c = _sums_end(op, io) == "in C"
+    in_c = sums_end(op, io) == "in C"
     return {
         "loads": height * io.out.channels * op.kernel[0] * loads,
         "products": io.out.size * op.kernel[0] * products,
@@ -177,7 +165,7 @@ def _work(op: Conv2D, io: IO, by_rows: bool = False) -> Mapping[str, float]:
         "blocks": height * len(columns) * io.out.channels,
         "channels": bands * len(columns) * io.out.channels,
         "rows": rows * groups,
-        "elements": rows * groups * GROUP * _pitch(op, io),
+        "elements": rows * groups * GROUP * pitch_of(op, io),
         "call": 1,
     }
 
@@ -190,7 +178,7 @@ PLANES = Kernel(
     fits=_fits,
     scratch=_scratch,
     pack=_pack,
-    flash=_flash,
+    flash=flash_bytes,
     numbers=_numbers,
     lag=lambda op, io, index: None,
     work=_work,
@@ -200,20 +188,12 @@ PLANES = Kernel(
     },
 )  # fmt: skip
 
-BY_ROWS = replace(
-    PLANES, name="depthwise_rows",
-    scratch=partial(_scratch, by_rows=True),
-    numbers=partial(_numbers, by_rows=True),
-    lag=_row_lag,
-    work=partial(_work, by_rows=True),
-)  # fmt: skip
 
-
-def _for_m7(row: Kernel) -> Kernel:
+def for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
     """The same in an order for two instructions a cycle."""
     cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
-    numbers = partial(_numbers, by_rows=row is BY_ROWS, dual=True)
+    numbers = partial(numbers, dual=True)
     return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)
 
 
-ROWS: tuple[Kernel, ...] = (_for_m7(PLANES), _for_m7(BY_ROWS), PLANES, BY_ROWS)
+ROWS: tuple[Kernel, ...] = (for_m7(PLANES, _numbers), PLANES)

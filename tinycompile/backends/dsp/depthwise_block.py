@@ -25,6 +25,8 @@ HALF, SHIFT, BIAS, MULTIPLIER = -16, -12, -8, -4
 """Where the constants of a channel are that follow its weights; the first two only for ``double`` blocks."""
 ZERO = 1 << 20
 """Not on the stack: the zero point of the outputs."""
+ALL = 1 << 30
+"""More columns than any row has."""
 RESIDENT = (OUT, END, MULTIPLIER, OUT_STEP, ZERO, HALF, SHIFT)
 """What spare registers hold, most worthwhile first."""
 MOST_WORDS, MOST_GROUP = 3, 5
@@ -52,22 +54,28 @@ class Step:
 
 @dataclass(frozen=True)
 class Taps:
-    """How the weights of one kernel row lie in words: ``pairs`` holds the first tap of each, ``single`` a last tap
-    that is in none of them."""
+    """How the weights of one kernel row lie in words: ``pairs`` holds the first tap of each, ``singles`` the taps at
+    the ends that are in none of them.
+
+    The first window starts ``pad`` columns before the first word; what lies before that, or behind ``columns``
+    columns, is nowhere and contributes nothing.
+    """
 
     width: int
     stride: int
+    pad: int = 0
+    columns: int = ALL
 
     @cached_property
     def pairs(self) -> tuple[int, ...]:
-        starts = {(-output * self.stride) % 2 for output in range(2)}
+        starts = {(self.pad - output * self.stride) % 2 for output in range(2)}
         return tuple(t for t in range(self.width - 1) if t % 2 in starts)
 
     @cached_property
     def singles(self) -> tuple[int, ...]:
         """Taps that stand alone somewhere and are in no pair."""
         covered = {t for pair in self.pairs for t in (pair, pair + 1)}
-        return tuple(t for t in (0, self.width - 1) if t not in covered)[:1]
+        return tuple(sorted({0, self.width - 1} - covered))
 
     @property
     def words(self) -> int:
@@ -81,19 +89,24 @@ class Taps:
 
     def step(self, word: int, output: int) -> Step | None:
         """What columns ``2 * word`` and the next contribute to an output, if anything."""
-        tap = 2 * word - output * self.stride
-        if 0 <= tap < self.width - 1:
+        tap = 2 * word - output * self.stride + self.pad
+        first, second = 2 * word < self.columns, 2 * word + 1 < self.columns
+        if 0 <= tap < self.width - 1 and second:
             return Step("smlad", output, self.pairs.index(tap))
-        if tap == self.width - 1:
+        if 0 <= tap < self.width and first:
             return Step(*self._half("b", tap, output))
-        return Step(*self._half("t", 0, output)) if tap == -1 else None
+        return Step(*self._half("t", 0, output)) if tap == -1 and second else None
+
+    def alone(self, tap: int) -> Step:
+        """What one column contributes to the only output, from the low half of a word, by this tap."""
+        return Step(*self._half("b", tap, 0))
 
     def _half(self, column: str, tap: int, output: int) -> tuple[str, int, int]:
         if tap in self.pairs:
             return f"smla{column}b", output, self.pairs.index(tap)
         if tap - 1 in self.pairs:
             return f"smla{column}t", output, self.pairs.index(tap - 1)
-        return f"smla{column}b", output, len(self.pairs)
+        return f"smla{column}b", output, len(self.pairs) + self.singles.index(tap)
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,8 @@ class Block:
     @property
     def words(self) -> int:
         """Words of a row that the block reads."""
-        return -(-((self.outputs - 1) * self.taps.stride + self.taps.width) // 2)
+        columns = (self.outputs - 1) * self.taps.stride + self.taps.width - self.taps.pad
+        return -(-min(columns, self.taps.columns) // 2)
 
     @cached_property
     def steps(self) -> tuple[tuple[Step, ...], ...]:
@@ -209,13 +223,8 @@ class Block:
             yield f"{'smmlar' if zero else 'smmulr'} {r}, {r}, {found[MULTIPLIER]}{zero}"
         for i, r in enumerate(sums):
             if self.double:
-                yield from (
-                    f"add {r}, {r}, {r}, asr #31",
-                    f"add {r}, {r}, {found[HALF]}",
-                    f"asr {r}, {r}, {found[SHIFT]}",
-                )
-            yield f"ssat {r}, #8, {r}"
-            yield from clamp(r, self.low, self.high)
+                yield from self.shifted(r, found[HALF], found[SHIFT])
+            yield from self.saturated(r)
             yield f"strb {r}, [{found[OUT]}, #{i * self.out_step}]"
         spent = iter([*sums, found[MULTIPLIER]])
         for place in late:
@@ -226,6 +235,16 @@ class Block:
         if OUT not in kept:
             yield f"str {found[OUT]}, [sp, #{self.state + OUT}]"
         yield f"cmp lr, {found[END]}"
+
+    def shifted(self, total: str, half: str, shift: str) -> Iterator[str]:
+        """The second rounding of a sum, half away from zero."""
+        yield from (f"add {total}, {total}, {total}, asr #31", f"add {total}, {total}, {half}")
+        yield f"asr {total}, {total}, {shift}"
+
+    def saturated(self, total: str) -> Iterator[str]:
+        """A sum to within what outputs may be."""
+        yield f"ssat {total}, #8, {total}"
+        yield from clamp(total, self.low, self.high)
 
     def _freed(self) -> list[str]:
         """The registers of words and weights, in the order of their last use in a row."""

@@ -14,9 +14,9 @@ from functools import cached_property
 
 _REGISTER = re.compile(r"\b(?:r\d+|lr|sp)\b")
 _PLAIN = re.compile(
-    r"(ldr|ldrb|str|strb|uxtb|ubfx|sbfx|lsl|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16|sadd16|ssub16"
+    r"(ldr|ldrb|str|strb|strh|uxtb|sxtb|ubfx|sbfx|lsl|lsr|asr|ssat|usat|add|sub|mov|cmp|mvn|pkhbt|pkhtb|sxtb16"
     r"|ssat16|sel|eor|uqsub8|qsub8|qadd8) "
-    r"|smla|smul|smmla|smmul"
+    r"|(sadd16|ssub16) |smla|smul|smmla|smmul"
 )
 EARLIER = 0.25
 """How much longer the chain behind an instruction must be for it to overtake the one before, in cycles: else sums that
@@ -72,7 +72,7 @@ class _Instruction:
         if self.name.startswith(("ldr", "str")):
             uses["memory"] = 1 if self.name.startswith("ldr") else 2
         if (
-            self.name.startswith(("ssat", "usat", "pkh", "sxtb16", "uxtb", "ubfx", "sbfx", "lsl", "lsr", "asr"))
+            self.name.startswith(("ssat", "usat", "pkh", "sxtb", "sxtab", "uxtb", "ubfx", "sbfx", "lsl", "lsr", "asr"))
             or "asr" in self.lines[0]
         ):
             uses["shift"] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import ceil
 from typing import Any
 
@@ -26,10 +27,16 @@ class Filters:
     bias: Array
     multiplier: Array
 
-    @property
+    @cached_property
+    def extremes(self) -> tuple[Array, Array]:
+        """int64 (O) twice: the least and the largest sum of each filter over int8 inputs."""
+        low, high = -128 * self.weights, 127 * self.weights
+        return self.bias + np.minimum(low, high).sum(axis=1), self.bias + np.maximum(low, high).sum(axis=1)
+
+    @cached_property
     def has_room(self) -> bool:
         """Whether 256 times the sums of the second filter of each two fit in int32."""
-        least, most = (sums[1::2] for sums in _extremes(self.weights, self.bias))
+        least, most = (sums[1::2] for sums in self.extremes)
         return bool((most < ROOM).all() and (least >= -ROOM).all())
 
     def second_times_256(self) -> Filters:
@@ -37,10 +44,10 @@ class Filters:
         factor = np.where(np.arange(len(self.bias)) % 2, 256, 1)
         return Filters(self.weights * factor[:, None], self.bias * factor, self.multiplier)
 
-    @property
+    @cached_property
     def scaled_extent(self) -> float:
         """What no sum times its multiplier exceeds."""
-        least, most = _extremes(self.weights, self.bias)
+        least, most = self.extremes
         return float((np.maximum(-least, most) * self.multiplier.astype(np.float64)).max() / (1 << 32))
 
     @property
@@ -50,10 +57,33 @@ class Filters:
         Halves of words must hold the mixed weights, and the second filter's sums must have room, so that the
         difference of the two sums tells them exactly.
         """
+        return self.can_mix_moved and not self.offsets.any()
+
+    @cached_property
+    def can_mix_moved(self) -> bool:
+        """The same for sums less their ``offsets``."""
         count = len(self.weights) // 2 * 2
         first, second = self.weights[0:count:2], self.weights[1:count:2]
+        least, most = (sums - self.offsets for sums in self.extremes)
         halves_fit = (256 * second + first >= -(1 << 15)).all()
-        return bool(halves_fit and self.has_room)
+        return bool(halves_fit and (most[1:count:2] < ROOM).all() and (least[1:count:2] >= -ROOM).all())
+
+    @cached_property
+    def offsets(self) -> Array:
+        """int64 (O): the middle of the sums of second filters that may be too large to be mixed; else 0."""
+        least, most = self.extremes
+        large = (most >= ROOM) | (least < -ROOM)
+        return np.where(large & (np.arange(len(large)) % 2 == 1), (least + most) // 2, 0)
+
+    @property
+    def moved(self) -> Filters:
+        """With sums less their offsets."""
+        return Filters(self.weights, self.bias - self.offsets, self.multiplier)
+
+    def some(self, first: int, count: int) -> Filters:
+        """``count`` of them from ``first`` on, or as many as there are."""
+        part = slice(first, first + count)
+        return Filters(self.weights[part], self.bias[part], self.multiplier[part])
 
 
 def is_fused(op: Conv2D | Dense, io: IO) -> bool:
@@ -63,7 +93,29 @@ def is_fused(op: Conv2D | Dense, io: IO) -> bool:
 
 
 def filters(op: Conv2D | Dense, io: IO) -> Filters:
-    """Those of an op without zero point of the weights."""
+    """Those of an op without zero point of the weights; found once for all calls of an op in rows."""
+    return _known(_Linear(op, io))
+
+
+class _Linear:
+    """An op by what its filters depend on: equal where constants are the same arrays, and all scales are equal."""
+
+    def __init__(self, op: Conv2D | Dense, io: IO) -> None:
+        self.op, self.io = op, io
+        constants = (tensor.data for tensor in io.inputs[1:])
+        quants = (tensor.quant for tensor in (*io.inputs, io.out))
+        self._key = op.name, op.clip, io.rounding, *map(id, constants), *quants
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Linear) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=128)  # whose keys keep the arrays alive, so that their identities last
+def _known(linear: _Linear) -> Filters:
+    op, io = linear.op, linear.io
     p = op.parameters(io)
     requantizer, channels = p["requantizer"], io.out.channels
     weights = io.inputs[1].values.astype(np.int64).reshape(channels, -1)
@@ -72,19 +124,13 @@ def filters(op: Conv2D | Dense, io: IO) -> Filters:
     return _settled(these, requantizer) if requantizer.per_channel and is_fused(op, io) else these
 
 
-def _extremes(weights: Array, bias: Array) -> tuple[Array, Array]:
-    """The least and the largest sum of each filter over int8 inputs."""
-    low, high = -128 * weights, 127 * weights
-    return bias + np.minimum(low, high).sum(axis=1), bias + np.maximum(low, high).sum(axis=1)
-
-
 def _settled(these: Filters, requantizer: Any) -> Filters:
     """Filters whose output is the same for all inputs become a bias: their scale, and with it their bias, is often
     out of all proportion.
 
     4 v times 2**30 has the high word v.
     """
-    least, most = _extremes(these.weights, these.bias)
+    least, most = these.extremes
     outputs = requantizer(least).astype(np.int64)
     same = outputs == requantizer(most)
     return Filters(
@@ -113,31 +159,31 @@ def pair_count(run: int, runs: int) -> int:
     return runs * (run // 2) + (runs * (run % 2) + 1) // 2
 
 
-def block_words(pairs: int, mixed: bool) -> int:
-    """Words of the stream for four filters."""
-    return (2 if mixed else 4) * pairs + 8
+def block_words(pairs: int, mixed: bool, block: int = FILTERS) -> int:
+    """Words of the stream for a block of filters."""
+    return (block // 2 if mixed else block) * pairs + 2 * block
 
 
-def stream(these: Filters, pairs: Array, mixed: bool) -> Array:
-    """int32: for each four filters four start values, words of weights for each of ``pairs``, four multipliers.
+def stream(these: Filters, pairs: Array, mixed: bool, block: int = FILTERS) -> Array:
+    """int32: for each ``block`` filters their start values, words of weights for each of ``pairs``, their multipliers.
 
     A word has the weights of a filter as int16 for a pair of inputs; or two filters are mixed, 256 times the second
-    one plus the first one. What is missing of the last four filters is 0.
+    one plus the first one. What is missing of the last block is 0.
     """
-    fours = ceil(len(these.bias) / FILTERS)
+    blocks = ceil(len(these.bias) / block)
     padded = np.concatenate([these.weights, np.zeros((len(these.weights), 1), np.int64)], axis=1)
-    weights = _in_fours(padded[:, pairs]).reshape(fours, FILTERS, -1, 2).transpose(0, 2, 1, 3)
-    start = _in_fours(these.bias).reshape(fours, FILTERS)
+    weights = _in_blocks(padded[:, pairs], block).reshape(blocks, block, -1, 2).transpose(0, 2, 1, 3)
+    start = _in_blocks(these.bias, block).reshape(blocks, block)
     if mixed:
         weights = weights[:, :, 0::2] + 256 * weights[:, :, 1::2]
-        start = np.where(np.arange(FILTERS) % 2, np.roll(start, 1, axis=1) + 256 * start, start)
-    parts = [start, _words(weights).reshape(fours, -1), _in_fours(these.multiplier).reshape(fours, -1)]
+        start = np.where(np.arange(block) % 2, np.roll(start, 1, axis=1) + 256 * start, start)
+    parts = [start, _words(weights).reshape(blocks, -1), _in_blocks(these.multiplier, block).reshape(blocks, -1)]
     return _wrapped(np.concatenate(parts, axis=1), 32).astype(np.int32)
 
 
-def _in_fours(values: Array) -> Array:
-    """More zeros after the last of a number of filters that is no multiple of four."""
-    return np.concatenate([values, np.zeros((-len(values) % FILTERS, *values.shape[1:]), np.int64)])
+def _in_blocks(values: Array, block: int) -> Array:
+    """More zeros after the last of a number of filters that is no multiple of a block's."""
+    return np.concatenate([values, np.zeros((-len(values) % block, *values.shape[1:]), np.int64)])
 
 
 def _wrapped(values: Array, bits: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import Any
@@ -241,14 +241,11 @@ def _row(
 
 def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
     """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
-    one = replace(two, one=True, short=NEVER)
     pointwise = {**two_cycles, "runs": 0}
     return (
         _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
-        _row(f"dsp_one_pixel{suffix}", one, Conv2D, "dsp/dense.c.j2", _fits_one_pixel, isa, (), one_cycles),
         _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
         _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
-        _row(f"dsp_dense{suffix}", one, Dense, "dsp/dense.c.j2", _fits, isa, WHOLE_ROWS, one_cycles),
     )
 
 
