@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +110,32 @@ def test_filters_without_influence_become_a_bias_and_are_mixed(channels: int) ->
     these = filters(op, case.io(op))
     assert these.can_mix and not these.weights[1::2].any() and these.weights[0::2].any()
     check([(case, noise(case))])
+
+
+def endings() -> list[Graph]:
+    """Blocks that end in every way: mixed filters or not, sums without room for 8 more bits, outputs beyond int16;
+    ranges of outputs whose ends are both inside int8, far apart or near.
+    """
+    found = []
+    rng = np.random.default_rng(1)
+    for inputs in (3, 40):
+        weights = rng.integers(-127, 128, (9, inputs))
+        for bias, scale in ((0, 2.0**-4), (1 << 23, 2.0**-16), (0, 2.0**-9)):
+            for clip in ((-np.inf, np.inf), (-100.0, 90.0), (-5.0, 7.0), (0.0, np.inf), (3.0, 3.0)):
+                case = pointwise(weights, bias * np.resize([0, 1], 9))
+                (op,) = case.ops
+                out = Tensor("y", case.tensors["y"].shape, DType.INT8, Quant.per_tensor(1.0 / scale, -7))
+                clipped = replace(op, clip=tuple(c / scale for c in clip))
+                found.append(replace(case, ops=(clipped,), tensors={**case.tensors, "y": out}))
+    return found
+
+
+def test_blocks_end_as_specified() -> None:
+    check([(g, noise(g)) for g in endings()])
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
+def test_blocks_end_as_specified_in_firmware(board: str, tmp_path: Path) -> None:
+    run_batch(endings(), board, tmp_path)

@@ -36,49 +36,73 @@ TC_INLINE void tc_unpack_word(uint32_t *to, const int8_t *from, const int8_t *ot
     to[3] = tc_sxtb16_ror8(its);
 }
 
-TC_INLINE void tc_unpack_two_words(uint32_t *to, const int8_t *from, const int8_t *other)
+#if defined(__ARM_FEATURE_DSP)
+/* Loads in a group. What follows addresses: where bases move. */
+#define TC_UNPACK_TWO_WORDS(moves, store_moves) \
+    "ldr %[c], [%[from], #4]\n\t" \
+    "ldr %[d], [%[other], #4]\n\t" \
+    "ldr %[a], [%[from]]" moves "\n\t" \
+    "ldr %[b], [%[other]]" moves "\n\t" \
+    "sxtb16 %[e], %[c]\n\t" \
+    "sxtb16 %[f], %[d]\n\t" \
+    "str %[e], [%[to], #16]\n\t" \
+    "sxtb16 %[c], %[c], ror #8\n\t" \
+    "str %[f], [%[to], #20]\n\t" \
+    "sxtb16 %[d], %[d], ror #8\n\t" \
+    "str %[c], [%[to], #24]\n\t" \
+    "sxtb16 %[f], %[b]\n\t" \
+    "str %[d], [%[to], #28]\n\t" \
+    "sxtb16 %[e], %[a]\n\t" \
+    "str %[f], [%[to], #4]\n\t" \
+    "sxtb16 %[a], %[a], ror #8\n\t" \
+    "sxtb16 %[b], %[b], ror #8\n\t" \
+    "str %[a], [%[to], #8]\n\t" \
+    "str %[b], [%[to], #12]\n\t" \
+    "str %[e], [%[to]]" store_moves "\n\t"
+#endif
+
+/* `turns` (1 or more, one that compilers know) times two words of each of two pixels, to 8 words each time; returns
+ * where the next ones go. */
+TC_INLINE uint32_t *tc_unpack_two_words(uint32_t *to, const int8_t *from, const int8_t *other, int32_t turns)
 {
 #if defined(__ARM_FEATURE_DSP)
     uint32_t a, b, c, d, e, f;
+    if (turns == 1) {
+        __asm__ volatile(TC_UNPACK_TWO_WORDS("", "")
+            : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [f] "=&r"(f)
+            : [from] "r"(from), [other] "r"(other), [to] "r"(to)
+            : "memory");
+        return to + 8;
+    }
     __asm__ volatile(
-        "ldr %[a], [%[from]]\n\t"
-        "ldr %[b], [%[other]]\n\t"
-        "ldr %[c], [%[from], #4]\n\t"
-        "ldr %[d], [%[other], #4]\n\t"
-        "sxtb16 %[e], %[a]\n\t"
-        "sxtb16 %[f], %[b]\n\t"
-        "str %[e], [%[to]]\n\t"
-        "sxtb16 %[a], %[a], ror #8\n\t"
-        "str %[f], [%[to], #4]\n\t"
-        "sxtb16 %[b], %[b], ror #8\n\t"
-        "str %[a], [%[to], #8]\n\t"
-        "sxtb16 %[e], %[c]\n\t"
-        "str %[b], [%[to], #12]\n\t"
-        "sxtb16 %[f], %[d]\n\t"
-        "str %[e], [%[to], #16]\n\t"
-        "sxtb16 %[c], %[c], ror #8\n\t"
-        "str %[f], [%[to], #20]\n\t"
-        "sxtb16 %[d], %[d], ror #8\n\t"
-        "str %[c], [%[to], #24]\n\t"
-        "str %[d], [%[to], #28]\n\t"
-        : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [f] "=&r"(f)
-        : [from] "r"(from), [other] "r"(other), [to] "r"(to)
-        : "memory");
+        ".p2align 2\n"
+        "1:\n\t"
+        TC_UNPACK_TWO_WORDS(", #8", ", #32")
+        "subs %[turns], #1\n\t"
+        "bne 1b\n\t"
+        : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e), [f] "=&r"(f),
+          [from] "+r"(from), [other] "+r"(other), [to] "+r"(to), [turns] "+r"(turns)
+        :
+        : "cc", "memory");
 #else
-    tc_unpack_word(to, from, other);
-    tc_unpack_word(to + 4, from + 4, other + 4);
+    for (; turns > 0; turns--) {
+        tc_unpack_word(to, from, other);
+        tc_unpack_word(to + 4, from + 4, other + 4);
+        from += 8;
+        other += 8;
+        to += 8;
+    }
 #endif
+    return to;
 }
 
 /* The pairs of two pixels at once. */
 TC_INLINE uint32_t *tc_unpack_two(uint32_t *to, const int8_t *from, const int8_t *other, int32_t bytes)
 {
-    int32_t i;
-    for (i = 0; i < bytes / 8; i++) {
-        tc_unpack_two_words(to, from, other);
-        from += 8;
-        other += 8;
-        to += 8;
+    if (bytes >= 8) {
+        to = tc_unpack_two_words(to, from, other, bytes / 8);
+        from += bytes / 8 * 8;
+        other += bytes / 8 * 8;
     }
     if (bytes % 8 >= 4) {
         tc_unpack_word(to, from, other);

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.backends.dsp.dual_block import AHEAD, DualBlock
 from tinycompile.backends.dsp.ending import SECOND, Ending
 from tinycompile.backends.dsp.filters import (
     FILTERS,
@@ -32,29 +33,23 @@ Cycles = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Form:
-    """What a kernel's code is scheduled for, and which inputs it takes as one.
+    """What a kernel's code is scheduled for.
 
     ``dual``: a multiplication and another instruction issue in one cycle. Up to ``short`` pairs of inputs weights are
-    kept as int16: taking the sums of mixed filters apart would cost more than mixing gains. ``one``: the inputs of an
-    output pixel lie end to end, and pixels are computed one by one.
+    kept as int16: taking the sums of mixed filters apart would cost more than mixing gains.
     """
 
     dual: bool
     short: int
-    one: bool = False
 
 
-SINGLE = Form(dual=False, short=7)
+SINGLE = Form(dual=False, short=4)
 IN_ORDER = Form(dual=False, short=16)
 DUAL = Form(dual=True, short=16)
-NEVER = 0
-"""``short`` for blocks of one pixel, which gain more from mixed filters."""
 
 MOST = 26
 """Pairs of inputs that the code of a block is unrolled for."""
-MOST_ONE = 40
-"""The same for the shorter code of blocks of one pixel."""
-TAIL = 4
+TAIL = 8
 """The same for the block of a last pixel by itself."""
 FARTHEST = 4096
 """Bytes that STR reaches beyond its base register."""
@@ -64,21 +59,19 @@ LONGEST = 8000
 """Pairs of inputs whose bytes fit in the 16 bits of MOVW."""
 
 
-def _runs(form: Form, op: Linear, io: IO) -> tuple[int, int]:
+def _runs(op: Linear, io: IO) -> tuple[int, int]:
     """Contiguous inputs of a pixel, and how many such runs there are: one per kernel row."""
     if isinstance(op, Dense):
         return io.x.channels, 1
-    if form.one:
-        return io.x.size, 1
     return op.kernel[1] * io.x.channels, op.kernel[0]
 
 
-def _pairs(form: Form, op: Linear, io: IO) -> int:
-    return pair_count(*_runs(form, op, io))
+def _pairs(op: Linear, io: IO) -> int:
+    return pair_count(*_runs(op, io))
 
 
 def _is_mixed(form: Form, op: Linear, io: IO) -> bool:
-    return _pairs(form, op, io) > form.short and filters(op, io).can_mix
+    return _pairs(op, io) > form.short and filters(op, io).can_mix
 
 
 def _is_times_256(form: Form, op: Linear, io: IO) -> bool:
@@ -101,12 +94,16 @@ def _pack(form: Form, op: Linear, io: IO) -> Mapping[str, Array]:
         arrays["multiplier"] = these.multiplier.astype(np.int32)
     if isinstance(op, Conv2D) and op.pad:
         arrays["padding"] = np.full((op.kernel[1] + op.stride[1]) * io.x.channels, io.x.zero_point, np.int8)
-    return {"stream": stream(words, order(*_runs(form, op, io)), mixed), **arrays}
+    found = stream(words, order(*_runs(op, io)), mixed)
+    behind = np.zeros(AHEAD if form.dual else 0, np.int32)
+    return {"stream": np.concatenate([found.ravel(), behind]), **arrays}
 
 
 def _flash(form: Form, op: Linear, io: IO) -> int:
     """Bytes of the stream."""
-    return ceil(io.out.channels / FILTERS) * 4 * block_words(_pairs(form, op, io), _is_mixed(form, op, io))
+    blocks = ceil(io.out.channels / FILTERS)
+    ahead = AHEAD if form.dual else 0
+    return 4 * (blocks * block_words(_pairs(op, io), _is_mixed(form, op, io)) + ahead)
 
 
 def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
@@ -119,12 +116,12 @@ def _unrolled(pairs: int, most: int) -> Mapping[str, int]:
     return {"once": pairs - times * unroll, "unroll": unroll, "times": times}
 
 
-def _plan(form: Form, pairs: int, pixels: int) -> Mapping[str, int]:
-    return _unrolled(pairs, MOST if pixels == 2 else MOST_ONE if form.one else TAIL)
+def _plan(pairs: int, pixels: int) -> Mapping[str, int]:
+    return _unrolled(pairs, MOST if pixels == 2 else TAIL)
 
 
 def _ending(form: Form, op: Linear, io: IO, pixels: int) -> Ending:
-    rq, pairs = op.parameters(io)["requantizer"], _pairs(form, op, io)
+    rq, pairs = op.parameters(io)["requantizer"], _pairs(op, io)
     return Ending(
         pixels=pixels,
         channels=io.out.channels,
@@ -134,32 +131,35 @@ def _ending(form: Form, op: Linear, io: IO, pixels: int) -> Ending:
         mixed=_is_mixed(form, op, io),
         times_256=_is_times_256(form, op, io),
         narrow=filters(op, io).scaled_extent < NARROW,
-        loops=_plan(form, pairs, pixels)["times"] > 0,
+        loops=_plan(pairs, pixels)["times"] > 0,
         dual=form.dual,
     )
 
 
 def _numbers(form: Form, op: Linear, io: IO) -> Mapping[str, Any]:
-    pairs, fused, mixed = _pairs(form, op, io), _is_fused(op, io), _is_mixed(form, op, io)
+    pairs, fused, mixed = _pairs(op, io), _is_fused(op, io), _is_mixed(form, op, io)
+    endings = {pixels: _ending(form, op, io, pixels) for pixels in (2, 1)} if fused else {}
     stride_h, stride_w = op.stride if isinstance(op, Conv2D) else (1, 1)
     return {
         "K": io.x.channels,
-        "inputs": _runs(form, op, io)[0],
-        "one": isinstance(op, Conv2D) and form.one,
         "O": io.out.channels,
         "stride_h": stride_h,
         "stride_w": stride_w,
         "pairs": pairs,
         "words": block_words(pairs, mixed),
-        "step": 1 if form.one else 2,
         "mixed": mixed,
         "fused": fused,
         "second": SECOND,
         "dual": form.dual,
         "times_256": _is_times_256(form, op, io),
-        "endings": {pixels: _ending(form, op, io, pixels) for pixels in (2, 1)} if fused else {},
+        "endings": endings,
+        "dual_blocks": {
+            outputs: DualBlock(pairs, _plan(pairs, 2), mixed, endings[2] if outputs else None)
+            for outputs in (False, True)[: form.dual * (1 + fused)]
+        },
+        "ahead": AHEAD,
         "torn": isinstance(op, Conv2D) and _is_torn(op),
-        "plan": {pixels: _plan(form, pairs, pixels) for pixels in (2, 1)},
+        "plan": {pixels: _plan(pairs, pixels) for pixels in (2, 1)},
     }
 
 
@@ -169,7 +169,7 @@ def _is_torn(op: Conv2D) -> bool:
 
 
 def _fits(form: Form, op: Linear, io: IO) -> bool:
-    return io.inputs[1].zero_point == 0 and _pairs(form, op, io) < LONGEST
+    return io.inputs[1].zero_point == 0 and _pairs(op, io) < LONGEST
 
 
 def _fits_rows(form: Form, op: Dense, io: IO) -> bool:
@@ -185,28 +185,24 @@ def _fits_im2col(form: Form, op: Conv2D, io: IO) -> bool:
 
 
 def _scratch(form: Form, op: Linear, io: IO) -> int:
-    """The pairs of two pixels (of one where they are computed one by one), and a kernel row that may be torn."""
-    torn = _runs(form, op, io)[0] if isinstance(op, Conv2D) and not form.one and _is_torn(op) else 0
-    return (4 if form.one else 8) * _pairs(form, op, io) + torn
+    """The pairs of two pixels, and a kernel row that may be torn."""
+    torn = _runs(op, io)[0] if isinstance(op, Conv2D) and _is_torn(op) else 0
+    return 8 * _pairs(op, io) + torn
 
 
 def _work(form: Form, op: Linear, io: IO) -> Mapping[str, float]:
     """Pairs of inputs met by filters: in mixed words or not, ``alone`` at a pixel that has no other beside it; blocks
     of filters and pixels; outputs; inputs gathered; the call."""
-    pixels, pairs = io.out.size // io.out.channels, _pairs(form, op, io)
+    pixels, pairs = io.out.size // io.out.channels, _pairs(op, io)
     width = io.out.hw[1] if len(io.out.shape) == 4 else pixels
-    single = 0 if form.one else pixels // width * (width % 2)
-    groups, blocks = pixels if form.one else (pixels + single) // 2, ceil(io.out.channels / FILTERS)
+    single = pixels // width * (width % 2)
+    groups, blocks = (pixels + single) // 2, ceil(io.out.channels / FILTERS)
     met = pairs * FILTERS * blocks
     counts = {"mixed" if _is_mixed(form, op, io) else "pairs": met * (pixels - single), "alone": met * single}
     return {
         "mixed": 0, "pairs": 0, **counts, "blocks": blocks * groups, "outputs": io.out.size,
-        "gathered": pixels * 2 * pairs, "runs": pixels * _runs(form, op, io)[1], "call": 1,
+        "gathered": pixels * 2 * pairs, "runs": pixels * _runs(op, io)[1], "call": 1,
     }  # fmt: skip
-
-
-def _fits_one_pixel(form: Form, op: Conv2D, io: IO) -> bool:
-    return op.groups == 1 and op.is_whole(io) and _fits(form, op, io)
 
 
 def _row(
@@ -228,30 +224,27 @@ def _row(
     )  # fmt: skip
 
 
-def _rows(two: Form, suffix: str, isa: frozenset[str], two_cycles: Cycles, one_cycles: Cycles) -> tuple[Kernel, ...]:
-    """The rows for a pipeline; cycles of a pair of inputs and so on in blocks of two pixels and of one."""
-    pointwise = {**two_cycles, "runs": 0}
+def _rows(form: Form, suffix: str, isa: frozenset[str], cycles: Cycles) -> tuple[Kernel, ...]:
+    """The rows for a pipeline."""
+    pointwise = {**cycles, "runs": 0}
     return (
-        _row(f"dsp_pointwise{suffix}", two, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
-        _row(f"dsp_im2col{suffix}", two, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, two_cycles),
-        _row(f"dsp_rows{suffix}", two, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_pointwise{suffix}", form, Conv2D, "dsp/pointwise.c.j2", _fits_pointwise, isa, WHOLE_ROWS, pointwise),
+        _row(f"dsp_im2col{suffix}", form, Conv2D, "dsp/im2col.c.j2", _fits_im2col, isa, RINGED, cycles),
+        _row(f"dsp_rows{suffix}", form, Dense, "dsp/pointwise.c.j2", _fits_rows, isa, WHOLE_ROWS, pointwise),
     )
 
 
 ROWS: tuple[Kernel, ...] = (
     *_rows(
         DUAL, "_m7", frozenset({"dsp", "cortex-m7"}),
-        {"pairs": 2.4, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
-        {"pairs": 2.6, "outputs": 8, "gathered": 2.4, "runs": 0, "call": 80},
+        {"pairs": 2.4, "outputs": 6.2, "gathered": 1.8, "runs": 12, "call": 80},
     ),
     *_rows(
         IN_ORDER, "_m33", frozenset({"dsp", "cortex-m33"}),
-        {"pairs": 2.36, "outputs": 7.5, "gathered": 1.8, "runs": 12, "call": 80},
-        {"pairs": 2.9, "outputs": 8, "gathered": 2.0, "runs": 0, "call": 80},
+        {"pairs": 2.36, "outputs": 7, "gathered": 1.8, "runs": 12, "call": 80},
     ),
     *_rows(
         SINGLE, "", frozenset({"dsp"}),
-        {"pairs": 1.91, "outputs": 6.5, "gathered": 1.5, "runs": 12, "call": 80},
-        {"pairs": 2.38, "outputs": 7.5, "gathered": 1.8, "runs": 0, "call": 80},
+        {"pairs": 1.91, "outputs": 6, "gathered": 1.5, "runs": 12, "call": 80},
     ),
 )  # fmt: skip
