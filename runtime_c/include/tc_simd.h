@@ -5,6 +5,16 @@
 
 #include "tc.h"
 
+/* x, but the compiler does not know it: so it leaves loops in one copy, instead of one for each
+ * case or turn. */
+TC_INLINE int32_t tc_unknown(int32_t x)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __asm__ volatile("" : "+r"(x));
+#endif
+    return x;
+}
+
 /* The word at any address: one load where the core allows it unaligned, as all with the extension do. */
 TC_INLINE uint32_t tc_load32(const void *from)
 {

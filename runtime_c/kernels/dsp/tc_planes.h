@@ -17,16 +17,6 @@
 #define TC_SMALL static
 #endif
 
-/* x, but the compiler does not know it: so it leaves loops in one copy, instead of one for each
- * case or turn. */
-TC_INLINE int32_t tc_unknown(int32_t x)
-{
-#if defined(__GNUC__) || defined(__clang__)
-    __asm__ volatile("" : "+r"(x));
-#endif
-    return x;
-}
-
 /* ``words`` times the same pair. */
 TC_SMALL void tc_planes_fill(int16_t *to, int32_t words, uint32_t pair)
 {

@@ -78,8 +78,9 @@ class DualBlock:
             yield from self._step(0, first=True, more=more)
         if count > first:
             yield f".irp at, {', '.join(str(8 * i) for i in range(first, count))}"
-            yield from self._step("\\\\at", first=False, more=more)
-            yield ".endr"
+            step = list(self._step("\\\\at", first=False, more=more))
+            yield from (*step, ".endr")
+            yield "\\n" * len(step) * (count - first)  # GCC takes a line for an instruction, and .irp for none
 
     def _step(self, at: int | str, *, first: bool, more: bool, stream: _Stream | None = None) -> Iterator[str]:
         """A pair of inputs. Mixed filters first meet the pixels as they are, then the first filter of them alone."""
