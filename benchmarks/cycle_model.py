@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from kernels import Case, cases, image, one, spacious, weights
 
 from tinycompile.api import Options, build
-from tinycompile.backends import ALL, candidates
+from tinycompile.backends import ALL, Kernel, candidates
 from tinycompile.boards import Board, load_board
 from tinycompile.cost import TABLE, kernel_cycles
 from tinycompile.deploy import build_firmware
@@ -50,6 +50,8 @@ TERMS = 6
 """Counts that may have a weight, at most."""
 SMALL = {"call", "rows", "pixels"}
 """Counts that do not tell by themselves how much there is to compute."""
+CALLING = ("winograd", "any_conv", "max_pool")
+"""In the names of kernels that are partly functions of their own: QEMU counts those by themselves."""
 WORTH = 0.97
 """A count more must leave less than this part of the squared error."""
 
@@ -95,11 +97,16 @@ def programs(board: Board) -> Iterator[tuple[str, Program]]:
     """``MOST`` cases of every kernel of the core: whole, row by row, and rounded as TensorFlow Lite does."""
     kinds: dict[tuple[str, str, bool], list[tuple[str, Program]]] = defaultdict(list)
     for name, program in every_program(board):
-        kernel = next(iter(program.unrolled())).kernel
+        kernel = kernel_of(program)
         kinds[kernel.key, program.graph.rounding, name.endswith("by rows")].append((name, program))
     for found in kinds.values():
         places = np.unique(np.linspace(0, len(found) - 1, MOST).astype(int))
         yield from (found[i] for i in places)
+
+
+def kernel_of(program: Program) -> Kernel:
+    """That of its one op."""
+    return next(iter(program.unrolled())).kernel
 
 
 def every_program(board: Board) -> Iterator[tuple[str, Program]]:
@@ -171,7 +178,9 @@ def collect(boards: Sequence[str], models: Sequence[Path], only: str) -> Iterato
     """All rows, board by board, of kernels whose key has ``only`` in it."""
     for name in boards:
         board = board_of(name)
-        found = [one for one in programs(board) if only in next(iter(one[1].unrolled())).kernel.key]
+        found = [one for one in programs(board) if only in kernel_of(one[1]).key]
+        if not board.emulator:
+            found = [one for one in found if not any(name in kernel_of(one[1]).name for name in CALLING)]
         print(f"{name}: {len(found)} programs", flush=True)
         for i in range(0, len(found), BATCH):
             yield from fitting(found[i : i + BATCH], board)
