@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from emulator_vs_mcusim import run_mcusim
 
 from tinycompile.api import Built, Options, build
+from tinycompile.errors import DoesNotFit
 from tinycompile.schedule import Goal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,7 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.lean and name not in ARENA:
             continue
         for board in chosen.boards:
-            row = measure(name, chosen.models / MODELS[name], board, chosen.toolchain, chosen.lean, chosen.mcusim)
+            try:
+                row = measure(name, chosen.models / MODELS[name], board, chosen.toolchain, chosen.lean, chosen.mcusim)
+            except DoesNotFit as miss:
+                print(f"| {name} | {board} | needs {miss.needed:,} bytes of {miss.memory} |", flush=True)
+                continue
             rows[f"{name}/{board}"] = row
             print(line(name, row), flush=True)
             if chosen.layers:

@@ -47,7 +47,7 @@ def test_rows_go_into_the_ring(name: str, console: Console, tmp_path: Path) -> N
     assert firmware.static_ram_bytes < program.arena_bytes + 700 < program.arena_bytes + 32 * facts.row_bytes
     assert cost.region_stack_bytes is not None and cost.region_stack_bytes <= firmware.run_stack.bytes
     layers = sum(layer.cycles or 0 for layer in cost.layers)
-    assert cost.cycles is not None and layers < cost.cycles < 1.02 * layers  # all calls, and little besides
+    assert cost.cycles is not None and layers < cost.cycles < 1.03 * layers  # all calls, and little besides
 
 
 @pytest.mark.qemu

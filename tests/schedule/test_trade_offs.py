@@ -36,7 +36,7 @@ def test_no_point_beats_another_and_all_that_was_found_is_beaten(pushed: bool) -
     _, graph = mobile(40)
     goal = Goal(pushed=pushed)
     front = trade_offs(graph, BOARD, goal)
-    assert len(front) > 2 and falls(front)
+    assert len(front) > 1 and falls(front)
     for one in Candidates(graph, Prices(graph, BOARD), goal).all():
         assert any(p.arena_bytes <= one.placement.height and cycles(p) <= one.cycles for p in front)
 
