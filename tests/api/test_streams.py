@@ -85,7 +85,8 @@ def test_a_large_network_runs_on_a_board_that_cannot_hold_its_layers(
     made = build(model, "stm32f746", tmp_path / "out", options)
     memory = made.report["memory"]
     assert made.verification.stages == ("reference", "arena", "host", "emulator")
-    assert memory["arena_touched"] == memory["arena_bytes"] < memory["sram_bytes"] <= 320 << 10
+    assert 0 <= memory["arena_bytes"] - memory["arena_touched"] < 4  # what an alignment leaves
+    assert memory["arena_bytes"] < memory["sram_bytes"] <= 320 << 10
     assert memory["stack_used"] <= memory["stack_reserved"]
     assert macs(made) <= 1.2
     assert made.report["seconds"]["schedule"] <= 120  # half of that where nothing else runs
