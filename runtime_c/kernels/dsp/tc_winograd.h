@@ -101,17 +101,50 @@ TC_INLINE void tc_winograd_inner(uint32_t *to, int32_t step, const int8_t *a, co
     tc_winograd_row(to + 1 + 4 * step, step, c2.difference, c3.difference, c4.difference, c5.difference);
 }
 
-/* Two tiles of one row, for one pair of channels. */
-TC_INLINE void tc_winograd_line(uint32_t *to, int32_t step, const int8_t *d, int32_t pixel, int32_t channels, int odd)
+/* Two tiles of one row, for one pair of channels, from 6 pixels: the first, four from ``d`` on, and the last. */
+TC_INLINE void tc_winograd_line(uint32_t *to, int32_t step, const int8_t *first, const int8_t *d, const int8_t *last,
+                                int32_t pixel, int32_t channels, int odd)
 {
-    const uint32_t c0 = tc_winograd_half(tc_winograd_load(d, channels), odd);
-    const uint32_t c1 = tc_winograd_half(tc_winograd_load(d + pixel, channels), odd);
-    const uint32_t c2 = tc_winograd_half(tc_winograd_load(d + 2 * pixel, channels), odd);
-    const uint32_t c3 = tc_winograd_half(tc_winograd_load(d + 3 * pixel, channels), odd);
-    const uint32_t c4 = tc_winograd_half(tc_winograd_load(d + 4 * pixel, channels), odd);
-    const uint32_t c5 = tc_winograd_half(tc_winograd_load(d + 5 * pixel, channels), odd);
+    const uint32_t c0 = tc_winograd_half(tc_winograd_load(first, channels), odd);
+    const uint32_t c1 = tc_winograd_half(tc_winograd_load(d, channels), odd);
+    const uint32_t c2 = tc_winograd_half(tc_winograd_load(d + pixel, channels), odd);
+    const uint32_t c3 = tc_winograd_half(tc_winograd_load(d + 2 * pixel, channels), odd);
+    const uint32_t c4 = tc_winograd_half(tc_winograd_load(d + 3 * pixel, channels), odd);
+    const uint32_t c5 = tc_winograd_half(tc_winograd_load(last, channels), odd);
     tc_winograd_row(to, step, c0, c1, c2, c3);
     tc_winograd_row(to + 1, step, c2, c3, c4, c5);
+}
+
+/* Six pixels of a row times B of F(4,3), to positions ``step`` words apart:
+ * B^T = (4 0 -5 0 1 0; 0 -4 -4 1 1 0; 0 4 -4 -1 1 0; 0 -2 -1 2 1 0; 0 2 -1 -2 1 0; 0 4 0 -5 0 1). */
+TC_INLINE void tc_winograd_wide(uint32_t *to, int32_t step, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
+                                uint32_t c4, uint32_t c5)
+{
+    const uint32_t even = tc_ssub16(c4, c2), odd = tc_ssub16(c3, c1), odd2 = tc_sadd16(odd, odd);
+    const uint32_t first = tc_ssub16(c0, c2), first2 = tc_sadd16(first, first);
+    const uint32_t c1x2 = tc_sadd16(c1, c1), c2x2 = tc_sadd16(c2, c2);
+    const uint32_t outer = tc_ssub16(c4, tc_sadd16(c2x2, c2x2)), inner = tc_ssub16(c3, tc_sadd16(c1x2, c1x2));
+    to[0] = tc_sadd16(tc_sadd16(first2, first2), even);
+    to[step] = tc_sadd16(outer, inner);
+    to[2 * step] = tc_ssub16(outer, inner);
+    to[3 * step] = tc_sadd16(even, odd2);
+    to[4 * step] = tc_ssub16(even, odd2);
+    to[5 * step] = tc_ssub16(tc_ssub16(c5, c3), tc_sadd16(odd2, odd2));
+}
+
+/* One tile of F(4,3), for up to four channels, from 6 pixels as above. */
+TC_INLINE void tc_winograd_wide_line(uint32_t *to, int32_t step, const int8_t *first, const int8_t *d,
+                                     const int8_t *last, int32_t pixel, int32_t channels)
+{
+    const uint32_t c0 = tc_winograd_load(first, channels), c1 = tc_winograd_load(d, channels);
+    const uint32_t c2 = tc_winograd_load(d + pixel, channels), c3 = tc_winograd_load(d + 2 * pixel, channels);
+    const uint32_t c4 = tc_winograd_load(d + 3 * pixel, channels), c5 = tc_winograd_load(last, channels);
+    tc_winograd_wide(to, step, tc_winograd_half(c0, 0), tc_winograd_half(c1, 0), tc_winograd_half(c2, 0),
+                     tc_winograd_half(c3, 0), tc_winograd_half(c4, 0), tc_winograd_half(c5, 0));
+    if (channels > 2) {
+        tc_winograd_wide(to + 2, step, tc_winograd_half(c0, 1), tc_winograd_half(c1, 1), tc_winograd_half(c2, 1),
+                         tc_winograd_half(c3, 1), tc_winograd_half(c4, 1), tc_winograd_half(c5, 1));
+    }
 }
 
 /* All positions of two tiles, for the channels of one word, from four rows of pixels. */
@@ -147,6 +180,24 @@ TC_INLINE void tc_winograd_line_outputs(const uint32_t *m, int32_t step, uint32_
 {
     y[0] = m[0] + m[step] + m[2 * step];
     y[1] = m[step] - m[2 * step] - m[3 * step];
+}
+
+/* Six sums of F(4,3), ``step`` words apart, to four outputs, times 24:
+ * A^T = (1 1 1 1 1 0; 0 1 -1 2 -2 0; 0 1 1 4 4 0; 0 1 -1 8 -8 1). */
+TC_INLINE void tc_winograd_wide_outputs(const uint32_t *m, int32_t step, uint32_t y[4])
+{
+    const uint32_t sum1 = m[step] + m[2 * step], difference1 = m[step] - m[2 * step];
+    const uint32_t sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
+    y[0] = m[0] + sum1 + sum2;
+    y[1] = difference1 + 2 * difference2;
+    y[2] = sum1 + 4 * sum2;
+    y[3] = difference1 + 8 * difference2 + m[5 * step];
+}
+
+/* A multiple of 3 * 2^bits, modulo 2^32, divided by that: 3 has the inverse -0x55555555. */
+TC_INLINE int32_t tc_winograd_third(uint32_t y, int bits)
+{
+    return (int32_t)(y * 0xAAAAAAABu) >> bits;
 }
 
 /* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on, to ``to``; pixels outside of it are ``zero``, and

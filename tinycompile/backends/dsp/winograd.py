@@ -1,8 +1,9 @@
 """Rows for convolutions of three columns with fewer products: exact integer Winograd.
 
 F(2x2,3x3) makes 2x2 outputs with 16 products for each pair of channels instead of 36, F(2,3) along a row 2 outputs
-with 4 instead of 6 for each row of the kernel. With the filter transform times 2 in each direction all of it are
-integers, and the sums are exactly 4 or 2 times those of the direct convolution: docs/numerics.md derives it.
+with 4 instead of 6 for each row of the kernel, F(4,3) 4 outputs with 6 instead of 12. With the filter transform times 2
+(of F(4,3): times 24) in each direction all of it are integers, and the sums are exactly that many times those of the
+direct convolution: docs/numerics.md derives it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ from tinycompile.backends.portable.linear import BLOCK, requantizer_arrays
 from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
 
-FILTER = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.int32)
-"""2 G: the filter transform without fractions (Lavin and Gray, arXiv:1509.09308, section 4.1)."""
+FILTER = {
+    2: np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], np.int32),
+    4: np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.int32),
+}
+"""2 G of F(2,3) and 24 G of F(4,3): the filter transforms without fractions (Lavin and Gray, arXiv:1509.09308, sections
+4.1 and 4.3)."""
+
+SCALE = {2: 2, 4: 24}
+"""What those are times G."""
 
 CHUNK = 32
 """Most pairs of channels that the products take in without a loop: 1.4 KB of code."""
@@ -46,17 +54,20 @@ def pair_count(channels: int) -> int:
     return channels // 4 * 2 + (0, 1, 1, 2)[channels % 4]
 
 
-def transformed(weights: Array, square: bool) -> Array:
-    """(O, 3, 3, I) to int16 (O, 4, 4, I): 2 G g (2 G)^T; or only along rows, (O, rows, 3, I) to (O, rows, 4, I)."""
-    along = np.einsum("bx,oyxi->oybi", FILTER, weights.astype(np.int32))
-    return np.asarray(np.einsum("ay,oybi->oabi", FILTER, along) if square else along).astype(np.int16)
+def transformed(weights: Array, square: bool, columns: int = 2) -> Array:
+    """(O, 3, 3, I) to int16 (O, 4, columns + 2, I): 2 G g (2 G)^T, for ``columns`` 4 with 24 G along rows; or only
+    along rows, (O, rows, 3, I) to (O, rows, columns + 2, I)."""
+    along = np.einsum("bx,oyxi->oybi", FILTER[columns], weights.astype(np.int32))
+    return np.asarray(np.einsum("ay,oybi->oabi", FILTER[2], along) if square else along).astype(np.int16)
 
 
 @dataclass(frozen=True)
 class Form:
-    """The kernels of F(2x2,3x3) (``square``) or F(2,3), for two tiles side by side."""
+    """The kernels of F(2x2,3x3) (``square``) or F(2,3), or F(4,3) with 4 ``columns``, for two tiles side by side."""
 
     square: bool
+    columns: int = 2
+    """Outputs of a tile, along a row."""
     dual: bool = False
     """For the Cortex-M7, which loads while it multiplies."""
 
@@ -72,7 +83,7 @@ class Form:
     @property
     def scale(self) -> int:
         """How many times the direct sums the outputs are."""
-        return 4 if self.square else 2
+        return SCALE[self.columns] * (2 if self.square else 1)
 
     @property
     def tall(self) -> int:
@@ -82,7 +93,7 @@ class Form:
     @property
     def positions(self) -> int:
         """Elements of a transformed tile."""
-        return 16 if self.square else 4
+        return (4 if self.square else 1) * (self.columns + 2)
 
     def pairs(self, op: Conv2D, io: IO) -> int:
         """Pairs of channels that are summed up at each position, those of all rows where these are not transformed."""
@@ -103,24 +114,25 @@ class Form:
         return 4 * self.positions * self.step(op, io)
 
     def scratch(self, op: Conv2D, io: IO) -> int:
-        """The tiles, and the pixels of either their inputs (a row at a time where rows are not transformed) or their
+        """The tiles, and either 6 pixels of their inputs (of a row at a time where rows are not transformed) or their
         outputs."""
         rows_in, rows_out = (4, 2) if self.square else (1, 1)
-        return self.tiles_bytes(op, io) + max(6 * rows_in * io.x.channels, 4 * rows_out * io.out.channels)
+        pixels = 2 * self.columns * rows_out
+        return self.tiles_bytes(op, io) + max(6 * rows_in * io.x.channels, pixels * io.out.channels)
 
     def is_fast(self, op: Conv2D, io: IO) -> bool:
         """SMMLAR alone requantises, and constant offsets reach all sums and outputs."""
         rq = op.parameters(io)["requantizer"]
         plain = rq.scheme == "native" and not np.any(rq.shift)
         half = self.positions // 2 - 1
-        return plain and 4 * (half * self.step(op, io) + 1) <= FURTHEST and 3 * io.out.channels <= FURTHEST
+        return plain and 4 * (half * self.step(op, io) + 1) <= FURTHEST and (2 * self.columns - 1) * io.out.channels <= FURTHEST
 
     def words(self, op: Conv2D, io: IO) -> Array:
         """uint32: for each 4 filters and position all pairs of channels, the 4 filters of a pair side by side; and a
         word that is read ahead."""
-        u = transformed(io.inputs[1].values, self.square)
+        u = transformed(io.inputs[1].values, self.square, self.columns)
         filters, channels = u.shape[0], u.shape[3]
-        by_position = u.reshape(filters, 16, 1, channels) if self.square else u.transpose(0, 2, 1, 3)
+        by_position = u.reshape(filters, self.positions, 1, channels) if self.square else u.transpose(0, 2, 1, 3)
         padded = np.pad(by_position, ((0, -filters % BLOCK), (0, 0), (0, 0), (0, 1)))  # channel -1: zeros
         paired = padded[..., channel_pairs(channels)].reshape(len(padded) // BLOCK, BLOCK, self.positions, -1, 2)
         count, chunk = self.chunks(op, io)
@@ -129,19 +141,27 @@ class Form:
         return np.append(words, np.uint32(0))
 
     def pack(self, op: Conv2D, io: IO) -> Mapping[str, Array]:
-        """``weights``; ``rescale`` with bias and multiplier of each filter, or ``bias`` and what requantises."""
+        """``weights``; ``rescale`` with bias and multiplier of each filter, or ``bias`` and what requantises; four
+        pixels of ``padding`` where rows are not transformed."""
         p = op.parameters(io)
         bias, rq = p["bias"], p["requantizer"]
+        arrays = {"weights": self.words(op, io)}
+        if not self.square:
+            arrays["padding"] = np.full(self.padding(io), io.x.zero_point, np.int8)
         if not self.is_fast(op, io):
-            return {"weights": self.words(op, io), "bias": bias, **requantizer_arrays(rq)}
+            return {**arrays, "bias": bias, **requantizer_arrays(rq)}
         rescale = np.stack([bias, np.broadcast_to(rq.multiplier, len(bias))], axis=1)
-        return {"weights": self.words(op, io), "rescale": rescale.astype(np.int32)}
+        return {**arrays, "rescale": rescale.astype(np.int32)}
+
+    def padding(self, io: IO) -> int:
+        """Bytes of the constant that lines have for pixels outside of the input."""
+        return 0 if self.square else 4 * io.x.channels
 
     def flash(self, op: Conv2D, io: IO) -> int:
         """Bytes of ``pack``."""
         count, chunk = self.chunks(op, io)
         blocks = -(-io.out.channels // BLOCK)
-        weights = 4 * (blocks * self.positions * count * chunk * BLOCK + 1)
+        weights = 4 * (blocks * self.positions * count * chunk * BLOCK + 1) + self.padding(io)
         if self.is_fast(op, io):
             return weights + 8 * io.out.channels
         rest = requantizer_arrays(op.parameters(io)["requantizer"])
@@ -154,7 +174,7 @@ class Form:
         return {
             "count": count, "chunk": chunk, "pairs": count * chunk, "groups": groups, "tail": tail,
             "row": 2 * pair_count(io.x.channels), "step": self.step(op, io), "patch": self.tiles_bytes(op, io),
-            "positions": self.positions, "fast": self.is_fast(op, io), "dual": self.dual,
+            "positions": self.positions, "columns": self.columns, "fast": self.is_fast(op, io), "dual": self.dual,
         }  # fmt: skip
 
     def lag(self, op: Conv2D, io: IO, index: int) -> int | None:
@@ -162,35 +182,43 @@ class Form:
         if index != 0:
             return None
         (height, width), (_, columns) = io.out.hw, io.x.hw
-        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 2 * self.columns)
         rows, first = np.maximum(tops * op.stride[0] - op.pad.top, 0), np.maximum(lefts - op.pad.left, 0)
         read = ((rows[:, None] * columns + np.minimum(first, columns)) * io.x.channels).ravel()
         last = np.minimum(tops + self.tall, height)[:, None] - 1
-        written = ((last * width + np.minimum(lefts + 4, width)) * io.out.channels).ravel()
+        written = ((last * width + np.minimum(lefts + 2 * self.columns, width)) * io.out.channels).ravel()
         needed = np.minimum.accumulate(read[::-1])[::-1]
         lag = max(0, int((written[:-1] - needed[1:]).max(initial=0)))
         return lag if lag < io.out.size else None
 
     def work(self, op: Conv2D, io: IO) -> Mapping[str, float]:
         """Tiles come in pairs, which are computed whole where the output ends within them; ``edges`` are rows of six
-        pixels that do not all lie in the input."""
+        pixels that are gathered, as not all of them (in lines: of the middle four) lie in the input."""
         height, width = io.out.hw
-        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 4)
+        tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 2 * self.columns)
         tiles = 2 * len(tops) * len(lefts)
         blocks = -(-io.out.channels // BLOCK)
         count, chunk = self.chunks(op, io)
-        taps = np.arange(4) if self.square else np.arange(op.kernel[0]) * op.dilation[0]
-        rows = tops[:, None] * op.stride[0] - op.pad.top + taps
-        columns = lefts - op.pad.left
-        inside = np.sum((rows >= 0) & (rows < io.x.hw[0])) * np.sum((columns >= 0) & (columns + 6 <= io.x.hw[1]))
         return {
             "products": tiles * blocks * count * chunk,
             "blocks": tiles * blocks,
             "inputs": tiles * self.pairs(op, io),
             "tiles": tiles,
-            "edges": int(rows.size * len(lefts) - inside),
+            "edges": self.edges(op, io),
             "call": 1,
         }
+
+    def edges(self, op: Conv2D, io: IO) -> int:
+        """How many rows of six pixels are gathered; padding takes the place of whole rows in lines."""
+        height, width = io.out.hw
+        tops = np.arange(0, height, self.tall)
+        lefts = np.arange(0, -(-width // (2 * self.columns)) * 2 * self.columns, 4) - op.pad.left
+        taps = np.arange(4) if self.square else np.arange(op.kernel[0]) * op.dilation[0]
+        rows = tops[:, None] * op.stride[0] - op.pad.top + taps
+        inside = np.sum((rows >= 0) & (rows < io.x.hw[0]))
+        if self.square:
+            return int(rows.size * len(lefts) - inside * np.sum((lefts >= 0) & (lefts + 6 <= io.x.hw[1])))
+        return int(inside * np.sum((lefts < -1) | (lefts + 5 > io.x.hw[1])))
 
     def kernel(self, name: str, template: str, cycles: Mapping[str, float]) -> Kernel:
         """The row of the table."""
@@ -211,7 +239,7 @@ class Form:
         )  # fmt: skip
 
 
-SQUARE, LINE = Form(True), Form(False)
+SQUARE, LINE, WIDE_LINE = Form(True), Form(False), Form(False, columns=4)
 
 ROWS: tuple[Kernel, ...] = (
     replace(SQUARE, dual=True).kernel(
@@ -221,6 +249,14 @@ ROWS: tuple[Kernel, ...] = (
     SQUARE.kernel(
         "winograd", "dsp/winograd.c.j2",
         {"products": 128, "blocks": 410, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
+    ),
+    replace(WIDE_LINE, dual=True).kernel(
+        "winograd_wide_line_m7", "dsp/winograd_line.c.j2",
+        {"products": 25, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
+    ),
+    WIDE_LINE.kernel(
+        "winograd_wide_line", "dsp/winograd_line.c.j2",
+        {"products": 50, "blocks": 220, "inputs": 38, "tiles": 60, "edges": 150, "call": 60},
     ),
     replace(LINE, dual=True).kernel(
         "winograd_line_m7", "dsp/winograd_line.c.j2",
