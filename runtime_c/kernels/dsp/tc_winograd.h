@@ -1,8 +1,9 @@
 /* Winograd F(2x2,3x3) in integers: 2x2 outputs of a 3x3 convolution from 4x4 inputs with 16 products a channel instead
- * of 36 (Lavin and Gray, arXiv:1509.09308). docs/numerics.md derives why the sums are exact.
+ * of 36 (Lavin and Gray, arXiv:1509.09308); "wide": F(2x4,3x3), 2x4 outputs from 4x6 inputs with 24 instead of 72; and
+ * the same for a row alone. docs/numerics.md derives why the sums are exact.
  *
- * Tiles come in pairs, side by side. Words hold int16 of two channels, and the 16 positions of the transformed tiles
- * lie one behind the other: for each pair of channels the words of both tiles, then room for 4x2 sums. */
+ * Tiles come in pairs, side by side. Words hold int16 of two channels, and the positions of the transformed tiles lie
+ * one behind the other: for each pair of channels the words of both tiles, then room for 4x2 sums. */
 #ifndef TC_WINOGRAD_H
 #define TC_WINOGRAD_H
 
@@ -159,6 +160,44 @@ TC_INLINE void tc_winograd_tiles(uint32_t *to, int32_t step, const int8_t *d0, c
     tc_winograd_outer(to + 12 * step, step, d1, d3, pixel, channels);
 }
 
+/* Difference of two rows of 6 pixels, which lie ``pixel`` bytes apart, for one pair of channels: row 0 or 3 of a tile of
+ * F(2x4,3x3). */
+TC_INLINE void tc_winograd_wide_outer(uint32_t *to, int32_t step, const int8_t *a, const int8_t *b, int32_t pixel,
+                                      int32_t channels, int odd)
+{
+    const uint32_t c0 = tc_winograd_sums(b, a, channels, odd).difference;
+    const uint32_t c1 = tc_winograd_sums(b + pixel, a + pixel, channels, odd).difference;
+    const uint32_t c2 = tc_winograd_sums(b + 2 * pixel, a + 2 * pixel, channels, odd).difference;
+    const uint32_t c3 = tc_winograd_sums(b + 3 * pixel, a + 3 * pixel, channels, odd).difference;
+    const uint32_t c4 = tc_winograd_sums(b + 4 * pixel, a + 4 * pixel, channels, odd).difference;
+    const uint32_t c5 = tc_winograd_sums(b + 5 * pixel, a + 5 * pixel, channels, odd).difference;
+    tc_winograd_wide(to, step, c0, c1, c2, c3, c4, c5);
+}
+
+/* Rows 1 and 2 of that: of the sum and the difference of two rows. */
+TC_INLINE void tc_winograd_wide_inner(uint32_t *to, int32_t step, const int8_t *a, const int8_t *b, int32_t pixel,
+                                      int32_t channels, int odd)
+{
+    const tc_winograd_both c0 = tc_winograd_sums(a, b, channels, odd);
+    const tc_winograd_both c1 = tc_winograd_sums(a + pixel, b + pixel, channels, odd);
+    const tc_winograd_both c2 = tc_winograd_sums(a + 2 * pixel, b + 2 * pixel, channels, odd);
+    const tc_winograd_both c3 = tc_winograd_sums(a + 3 * pixel, b + 3 * pixel, channels, odd);
+    const tc_winograd_both c4 = tc_winograd_sums(a + 4 * pixel, b + 4 * pixel, channels, odd);
+    const tc_winograd_both c5 = tc_winograd_sums(a + 5 * pixel, b + 5 * pixel, channels, odd);
+    tc_winograd_wide(to, step, c0.sum, c1.sum, c2.sum, c3.sum, c4.sum, c5.sum);
+    tc_winograd_wide(to + 6 * step, step, c0.difference, c1.difference, c2.difference, c3.difference, c4.difference,
+                     c5.difference);
+}
+
+/* One tile of F(2x4,3x3), for one pair of channels, from four rows of 6 pixels. */
+TC_INLINE void tc_winograd_wide_tile(uint32_t *to, int32_t step, const int8_t *d0, const int8_t *d1, const int8_t *d2,
+                                     const int8_t *d3, int32_t pixel, int32_t channels, int odd)
+{
+    tc_winograd_wide_outer(to, step, d0, d2, pixel, channels, odd);
+    tc_winograd_wide_inner(to + 6 * step, step, d1, d2, pixel, channels, odd);
+    tc_winograd_wide_outer(to + 18 * step, step, d1, d3, pixel, channels, odd);
+}
+
 /* Sixteen sums, ``step`` words apart, to four outputs, times 4: A^T m A, A^T = (1 1 1 0; 0 1 -1 -1), modulo 2^32. */
 TC_INLINE void tc_winograd_outputs(const uint32_t *m, int32_t step, uint32_t y[4])
 {
@@ -192,6 +231,20 @@ TC_INLINE void tc_winograd_wide_outputs(const uint32_t *m, int32_t step, uint32_
     y[1] = difference1 + 2 * difference2;
     y[2] = sum1 + 4 * sum2;
     y[3] = difference1 + 8 * difference2 + m[5 * step];
+}
+
+/* Sums of F(2x4,3x3) to 2x4 outputs, times 48. */
+TC_INLINE void tc_winograd_wide_squares(const uint32_t *m, int32_t step, uint32_t y[8])
+{
+    uint32_t upper[6], lower[6];
+    int32_t i;
+    for (i = 0; i < 6; i++) {
+        const uint32_t m1 = m[(i + 6) * step], m2 = m[(i + 12) * step];
+        upper[i] = m[i * step] + m1 + m2;
+        lower[i] = m1 - m2 - m[(i + 18) * step];
+    }
+    tc_winograd_wide_outputs(upper, 1, y);
+    tc_winograd_wide_outputs(lower, 1, y + 4);
 }
 
 /* A multiple of 3 * 2^bits, modulo 2^32, divided by that: 3 has the inverse -0x55555555. */

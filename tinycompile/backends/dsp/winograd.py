@@ -1,9 +1,9 @@
 """Rows for convolutions of three columns with fewer products: exact integer Winograd.
 
 F(2x2,3x3) makes 2x2 outputs with 16 products for each pair of channels instead of 36, F(2,3) along a row 2 outputs
-with 4 instead of 6 for each row of the kernel, F(4,3) 4 outputs with 6 instead of 12. With the filter transform times 2
-(of F(4,3): times 24) in each direction all of it are integers, and the sums are exactly that many times those of the
-direct convolution: docs/numerics.md derives it.
+with 4 instead of 6 for each row of the kernel; F(2x4,3x3) and F(4,3) make 4 outputs of a row with 6 instead of 12. With
+the filter transform times 2 (of F(4,3): times 24) in each direction all of it are integers, and the sums are exactly
+that many times those of the direct convolution: docs/numerics.md derives it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def transformed(weights: Array, square: bool, columns: int = 2) -> Array:
 
 @dataclass(frozen=True)
 class Form:
-    """The kernels of F(2x2,3x3) (``square``) or F(2,3), or F(4,3) with 4 ``columns``, for two tiles side by side."""
+    """The kernels of F(2x2,3x3) (``square``) or F(2,3), or with 4 ``columns`` F(2x4,3x3) or F(4,3), for two tiles side
+    by side."""
 
     square: bool
     columns: int = 2
@@ -125,7 +126,11 @@ class Form:
         rq = op.parameters(io)["requantizer"]
         plain = rq.scheme == "native" and not np.any(rq.shift)
         half = self.positions // 2 - 1
-        return plain and 4 * (half * self.step(op, io) + 1) <= FURTHEST and (2 * self.columns - 1) * io.out.channels <= FURTHEST
+        return (
+            plain
+            and 4 * (half * self.step(op, io) + 1) <= FURTHEST
+            and (2 * self.columns - 1) * io.out.channels <= FURTHEST
+        )
 
     def words(self, op: Conv2D, io: IO) -> Array:
         """uint32: for each 4 filters and position all pairs of channels, the 4 filters of a pair side by side; and a
@@ -239,9 +244,17 @@ class Form:
         )  # fmt: skip
 
 
-SQUARE, LINE, WIDE_LINE = Form(True), Form(False), Form(False, columns=4)
+SQUARE, LINE, WIDE_SQUARE, WIDE_LINE = Form(True), Form(False), Form(True, columns=4), Form(False, columns=4)
 
 ROWS: tuple[Kernel, ...] = (
+    replace(WIDE_SQUARE, dual=True).kernel(
+        "winograd_wide_m7", "dsp/winograd.c.j2",
+        {"products": 239, "blocks": 843, "inputs": 351, "tiles": 465, "edges": 170, "call": 60},
+    ),
+    WIDE_SQUARE.kernel(
+        "winograd_wide", "dsp/winograd.c.j2",
+        {"products": 207, "blocks": 650, "inputs": 207, "tiles": 370, "edges": 150, "call": 60},
+    ),
     replace(SQUARE, dual=True).kernel(
         "winograd_m7", "dsp/winograd.c.j2",
         {"products": 126, "blocks": 400, "inputs": 70, "tiles": 60, "edges": 80, "call": 60},
@@ -252,11 +265,11 @@ ROWS: tuple[Kernel, ...] = (
     ),
     replace(WIDE_LINE, dual=True).kernel(
         "winograd_wide_line_m7", "dsp/winograd_line.c.j2",
-        {"products": 25, "blocks": 120, "inputs": 20, "tiles": 60, "edges": 80, "call": 60},
+        {"products": 58, "blocks": 330, "inputs": 61, "tiles": 0, "edges": 1000, "call": 60},
     ),
     WIDE_LINE.kernel(
         "winograd_wide_line", "dsp/winograd_line.c.j2",
-        {"products": 50, "blocks": 220, "inputs": 38, "tiles": 60, "edges": 150, "call": 60},
+        {"products": 50, "blocks": 264, "inputs": 46, "tiles": 0, "edges": 550, "call": 60},
     ),
     replace(LINE, dual=True).kernel(
         "winograd_line_m7", "dsp/winograd_line.c.j2",
