@@ -15,7 +15,7 @@ from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants,
 from tests.simulate.test_cores import run_batch
 from tinycompile.backends import EVERYTHING, candidates
 from tinycompile.backends.dsp.winograd import ROWS, SCALE, channel_pairs, pair_count, transformed
-from tinycompile.ir import DType, Graph, Tensor
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
 from tinycompile.ops import Conv2D
 
 INPUT = {
@@ -105,3 +105,16 @@ def test_on_emulated_cores(
         run_batch(cases, board, folder, toolchain)
 
     run()
+
+
+@pytest.mark.emulator
+def test_many_channels_on_an_emulated_core(tmp_path: Path) -> None:
+    """Positions of the transformed tiles lie further apart than immediate offsets reach."""
+    rng = np.random.default_rng(0)
+    x = Tensor("x", (1, 3, 9, 130), DType.INT8, Quant.per_tensor(0.02, -11))
+    values = rng.integers(-128, 128, (5, 3, 3, 130)).astype(np.int8)
+    w = Tensor.constant("w", values, Quant((0.01,) * 5, 0, 0))
+    op = Conv2D("f", ("x", "w"), "y", (3, 3), (1, 1), (1, 1), Pad(1, 1, 1, 1))
+    graph = one_op(op, [x, w], Quant.per_tensor(0.9, 3), "native")
+    assert {kernel.name for kernel in candidates(op, graph.io(op), EVERYTHING)} >= {kernel.name for kernel in ROWS}
+    run_batch([graph], "stm32h743", tmp_path, "zig")

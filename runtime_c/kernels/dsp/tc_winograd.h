@@ -253,11 +253,10 @@ TC_INLINE int32_t tc_winograd_third(uint32_t y, int bits)
     return (int32_t)(y * 0xAAAAAAABu) >> bits;
 }
 
-/* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on, to ``to``; pixels outside of it are ``zero``, and
- * so are all where there is no row. */
+/* 6 pixels, ``bytes`` each, from column ``x`` of a row of ``width`` on, to ``to``; pixels outside of it are ``zero``. */
 TC_LAYER const int8_t *tc_winograd_gather(int8_t *to, const int8_t *row, int32_t x, int32_t width, int32_t bytes, int zero)
 {
-    const int32_t first = row == NULL || x < -6 ? 6 : x < 0 ? -x : 0;
+    const int32_t first = x < -6 ? 6 : x < 0 ? -x : 0;
     const int32_t end = width - x >= 6 ? 6 : width - x > first ? width - x : first;
     if (first > 0) {
         tc_fill(to, zero, (size_t)(first * bytes));

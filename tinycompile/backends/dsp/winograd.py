@@ -146,21 +146,20 @@ class Form:
         return np.append(words, np.uint32(0))
 
     def pack(self, op: Conv2D, io: IO) -> Mapping[str, Array]:
-        """``weights``; ``rescale`` with bias and multiplier of each filter, or ``bias`` and what requantises; four
-        pixels of ``padding`` where rows are not transformed."""
+        """``weights``; ``padding`` that is read in place of a row; ``rescale`` with bias and multiplier of each filter,
+        or ``bias`` and what requantises."""
         p = op.parameters(io)
         bias, rq = p["bias"], p["requantizer"]
-        arrays = {"weights": self.words(op, io)}
-        if not self.square:
-            arrays["padding"] = np.full(self.padding(io), io.x.zero_point, np.int8)
+        padding = np.full(self.padding(io), io.x.zero_point, np.int8)
+        arrays = {"weights": self.words(op, io), "padding": padding}
         if not self.is_fast(op, io):
             return {**arrays, "bias": bias, **requantizer_arrays(rq)}
         rescale = np.stack([bias, np.broadcast_to(rq.multiplier, len(bias))], axis=1)
         return {**arrays, "rescale": rescale.astype(np.int32)}
 
     def padding(self, io: IO) -> int:
-        """Bytes of the constant that lines have for pixels outside of the input."""
-        return 0 if self.square else 4 * io.x.channels
+        """Bytes of the constant for a row outside of the input: 6 pixels, of which lines read only 4 as such."""
+        return (6 if self.square else 4) * io.x.channels
 
     def flash(self, op: Conv2D, io: IO) -> int:
         """Bytes of ``pack``."""
@@ -198,7 +197,7 @@ class Form:
 
     def work(self, op: Conv2D, io: IO) -> Mapping[str, float]:
         """Tiles come in pairs, which are computed whole where the output ends within them; ``edges`` are rows of six
-        pixels that are gathered, as not all of them (in lines: of the middle four) lie in the input."""
+        pixels that are gathered."""
         height, width = io.out.hw
         tops, lefts = np.arange(0, height, self.tall), np.arange(0, width, 2 * self.columns)
         tiles = 2 * len(tops) * len(lefts)
@@ -214,16 +213,16 @@ class Form:
         }
 
     def edges(self, op: Conv2D, io: IO) -> int:
-        """How many rows of six pixels are gathered; padding takes the place of whole rows in lines."""
+        """How many rows of six pixels are gathered: padding takes the place of whole rows, and in lines that of the
+        first and the last pixel."""
         height, width = io.out.hw
         tops = np.arange(0, height, self.tall)
         lefts = np.arange(0, -(-width // (2 * self.columns)) * 2 * self.columns, 4) - op.pad.left
         taps = np.arange(4) if self.square else np.arange(op.kernel[0]) * op.dilation[0]
         rows = tops[:, None] * op.stride[0] - op.pad.top + taps
         inside = np.sum((rows >= 0) & (rows < io.x.hw[0]))
-        if self.square:
-            return int(rows.size * len(lefts) - inside * np.sum((lefts >= 0) & (lefts + 6 <= io.x.hw[1])))
-        return int(inside * np.sum((lefts < -1) | (lefts + 5 > io.x.hw[1])))
+        spare = 0 if self.square else 1
+        return int(inside * np.sum((lefts < -spare) | (lefts + 6 - spare > io.x.hw[1])))
 
     def kernel(self, name: str, template: str, cycles: Mapping[str, float]) -> Kernel:
         """The row of the table."""
@@ -265,11 +264,11 @@ ROWS: tuple[Kernel, ...] = (
     ),
     replace(WIDE_LINE, dual=True).kernel(
         "winograd_wide_line_m7", "dsp/winograd_line.c.j2",
-        {"products": 58, "blocks": 330, "inputs": 61, "tiles": 0, "edges": 1000, "call": 60},
+        {"products": 59, "blocks": 317, "inputs": 44, "tiles": 167, "edges": 420, "call": 60},
     ),
     WIDE_LINE.kernel(
         "winograd_wide_line", "dsp/winograd_line.c.j2",
-        {"products": 50, "blocks": 264, "inputs": 46, "tiles": 0, "edges": 550, "call": 60},
+        {"products": 50, "blocks": 255, "inputs": 38, "tiles": 84, "edges": 320, "call": 60},
     ),
     replace(LINE, dual=True).kernel(
         "winograd_line_m7", "dsp/winograd_line.c.j2",
