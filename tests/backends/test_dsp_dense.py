@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backends.test_dsp_linear import graph
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, one_op, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends import candidates
 from tinycompile.backends.dsp.dense import DUAL, SINGLE, _divided
 from tinycompile.backends.dsp.dense_block import DenseBlock
@@ -48,15 +49,10 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
-def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-    )
-    @given(st.lists(layers(), min_size=20, max_size=20))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
-
-    run()
+def test_specification_equals_firmware(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    few_batches(layers(), 20, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain))
 
 
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])

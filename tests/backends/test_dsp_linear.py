@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends.dsp.filters import filters
 from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
 from tinycompile.ops import Conv2D, Dense
@@ -66,15 +67,14 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
-def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+def test_specification_equals_firmware(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    few_batches(
+        convolutions() | denses(),
+        15,
+        lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain),
     )
-    @given(st.lists(convolutions() | denses(), min_size=15, max_size=15))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
-
-    run()
 
 
 def pointwise(values: np.ndarray, bias: int | np.ndarray, scale: tuple[float, ...] = (1.0,)) -> Graph:

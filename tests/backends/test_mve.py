@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.broadcasting import binary_graphs
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends.mve import depthwise, linear
 from tinycompile.backends.mve.requantize import parameters, vectors
 from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
@@ -121,14 +121,12 @@ def test_blocks_cover_all_channels_and_no_more(channels: int) -> None:
 @pytest.mark.qemu
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
 def test_on_a_cortex_m55(toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    few_batches(
+        GRAPHS,
+        16,
+        lambda cases: run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch"), toolchain),
+        examples=4,
     )
-    @given(st.lists(GRAPHS, min_size=16, max_size=16))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch"), toolchain)
-
-    run()
 
 
 @pytest.mark.slow
