@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.backends.test_dsp_linear import graph
 from tests.equality import check, noise
-from tests.ops.strategies import CLIPS, one_op, quants, weights
+from tests.ops.strategies import CLIPS, one_op, quants, weighted_op, weights
 from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends import candidates
 from tinycompile.backends.dsp.dense import DUAL, SINGLE, _divided
@@ -23,6 +22,8 @@ from tinycompile.ops import Conv2D, Dense
 
 INPUTS = st.integers(1, 20) | st.sampled_from([33, 40, 43, 64, 66, 79, 96, 130])
 OUTPUTS = st.integers(1, 33)
+SCALES = quants(1e-2, 20.0)
+"""Of outputs."""
 
 
 @st.composite
@@ -32,11 +33,11 @@ def layers(draw: st.DrawFn) -> Graph:
         size, channels = draw(st.sampled_from([(1, 1), (2, 3), (5, 1)])), draw(st.integers(1, 9))
         x = Tensor("x", (1, *size, channels), DType.INT8, draw(quants()))
         w = draw(weights((draw(OUTPUTS), *size, channels)))
-        return graph(draw, x, w, lambda names: Conv2D("f", names, "y", size, clip=draw(CLIPS)))
+        return weighted_op(draw, x, w, lambda names: Conv2D("f", names, "y", size, clip=draw(CLIPS)), SCALES)
     lead, inputs = draw(st.sampled_from([(1,), (1,), (1, 3), (1, 2, 2)])), draw(INPUTS)
     x = Tensor("x", (*lead, inputs), DType.INT8, draw(quants()))
     w = draw(weights((draw(OUTPUTS), inputs)))
-    return graph(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)))
+    return weighted_op(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)), SCALES)
 
 
 @settings(max_examples=6, deadline=None)
