@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinycompile.backends.dsp.depthwise_block import ALL, STATE, Block, Nest, Taps, most_outputs
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
@@ -148,10 +148,10 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     left = max(0, op.pad.left) if taps.columns == ALL else 0
     columns = min(io.x.hw[1] - max(0, -op.pad.left), pitch - left)
     rows = PlaneRows(left, columns, pitch, io.x.channels)
-    assembly = tuple(rows.spaced("r0", "r1", "r2", "r3", op.parameters(io)["zx"])) if rows.is_wanted else ()
+    spread = rows.spaced("r0", "r1", "r2", "r3", op.parameters(io)["zx"]) if rows.is_wanted else ()
     return {
         "rows": rows if rows.is_wanted else None,
-        "spread": dual_issue(assembly) if dual else assembly,
+        "spread": ordered(spread, dual),
         "width": width,
         "left": left,
         "columns": max(0, columns),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add, clamp
 from tinycompile.ir import Array
 
@@ -277,7 +277,7 @@ class Nest:
     def assembly(self) -> tuple[str, ...]:
         """Expects in r0 where the first channel's constants end, in r1 its outputs, in r2 its words, in r3 the bytes
         of the band's words, in r4 those from one row of outputs to the next, in r5 the number of channels."""
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+        return ordered(self._assembly(), self.dual)
 
     def _assembly(self) -> Iterator[str]:
         yield f"sub sp, sp, #{STATE}"

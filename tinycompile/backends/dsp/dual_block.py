@@ -43,7 +43,7 @@ class DualBlock:
             yield from self._steps(once, first=True, more=True)
             yield from (f"add r0, r0, #{8 * once}", ".p2align 2", "2:")
             yield from self._steps(unroll - 1, first=False, more=True)
-            yield from dual_issue(tuple(self._turn(8 * unroll)))
+            yield from dual_issue(self._turn(8 * unroll))
             yield "bne 2b"
             yield from self._end(())
         else:
@@ -70,7 +70,7 @@ class DualBlock:
         lines += self._begin(following)
         lines += following.moved()
         lines.append(f"cmp r1, {self.ending.last}")
-        yield from dual_issue(tuple(lines))
+        yield from dual_issue(lines)
         yield "bne 1b"
 
     def _steps(self, count: int, *, first: bool, more: bool) -> Iterator[str]:
