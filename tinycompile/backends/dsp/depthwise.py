@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
+from tinycompile.backends.dsp.cortex_m7 import for_m7
 from tinycompile.backends.dsp.depthwise_block import ALL, STATE, Block, Nest, Taps, most_outputs
 from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.planes import PlaneRows
@@ -209,13 +209,5 @@ PLANES = Kernel(
         "elements": 1.8, "call": 60,
     },
 )  # fmt: skip
-
-
-def for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
-    """The same, with the numbers that are told so (``dual=True``), in an order for two instructions a cycle."""
-    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
-    numbers = partial(numbers, dual=True)
-    return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)
-
 
 ROWS: tuple[Kernel, ...] = (for_m7(PLANES, _numbers), PLANES)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.backends.dsp.depthwise import GROUP, MOST_TAPS, centred_weights, for_m7, pitch_of, sums_end
+from tinycompile.backends.dsp.cortex_m7 import for_m7
+from tinycompile.backends.dsp.depthwise import GROUP, MOST_TAPS, centred_weights, pitch_of, sums_end
 from tinycompile.backends.dsp.depthwise_block import Block, Taps
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.row_block import RowNest, most_row_outputs, row_cycles
