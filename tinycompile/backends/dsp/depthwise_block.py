@@ -260,6 +260,18 @@ class Block:
         return sorted(last, key=lambda register: last[register])
 
 
+def side_by_side(width: int, outputs: int, height: int, taps: Taps) -> Sequence[Block]:
+    """The blocks of a row of ``width`` outputs, ``outputs`` in all but the last. They lie nowhere yet: for counts."""
+    sizes = [outputs] * (width // outputs) + [width % outputs] * (width % outputs > 0)
+    return [Block(n, height, taps, 0, 0, 0, 0, 0, 0) for n in sizes]
+
+
+def loads_and_products(blocks: Sequence[Block]) -> tuple[int, int]:
+    """Of one kernel row: words and weights that are loaded, and multiply-accumulates."""
+    loads = sum(block.words + block.taps.words for block in blocks)
+    return loads, sum(len(steps) for block in blocks for steps in block.steps)
+
+
 @dataclass(frozen=True)
 class Nest:
     """All outputs of a band of rows: channel by channel, down the rows in columns of ``block``, and of ``rest``."""
