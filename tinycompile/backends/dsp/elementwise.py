@@ -179,6 +179,7 @@ TABLE = Kernel(
     "table_rows", Unary, "dsp/table_rows.c.j2",
     isa=DSP,
     arguments=WHOLE_ROWS,
+    sources=("include/tc_simd.h",),
     pack=lambda op, io: {"table": np.roll(op.table(io), 128)},
     flash=lambda op, io: 256,
     numbers=_table_numbers,
