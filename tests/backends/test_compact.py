@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.equality import TAIL, build, check, noise
@@ -15,7 +15,7 @@ from tests.ops.broadcasting import binary_graphs
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.schedule import toys
 from tests.schedule.networks import mobile
-from tests.simulate.test_cores import CORES, run_batch
+from tests.simulate.test_cores import CORES, few_batches, run_batch
 from tinycompile.backends import COMPACT, SHARED, candidates
 from tinycompile.boards import all_boards, load_board
 from tinycompile.codegen import render
@@ -23,10 +23,6 @@ from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
 from tinycompile.ops import Add, Conv2D, Mul, Sub
 from tinycompile.schedule import Goal, Plan, Stage, schedule
 from tinycompile.simulate import Host, arena, compare, reference
-
-ON_CORES = settings(
-    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-)
 
 
 @st.composite
@@ -63,12 +59,7 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", CORES)
 def test_specification_equals_cores(board: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @ON_CORES
-    @given(st.lists(GRAPHS, min_size=20, max_size=20))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), abilities=SHARED)
-
-    run()
+    few_batches(GRAPHS, 20, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), abilities=SHARED))
 
 
 @pytest.mark.slow
@@ -76,12 +67,11 @@ def test_specification_equals_cores(board: str, tmp_path_factory: pytest.TempPat
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["stm32g0b1", "stm32l4r5"])
 def test_specification_equals_cores_built_with_arm_gcc(board: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @ON_CORES
-    @given(st.lists(GRAPHS, min_size=20, max_size=20))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain="gcc", abilities=SHARED)
-
-    run()
+    few_batches(
+        GRAPHS,
+        20,
+        lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain="gcc", abilities=SHARED),
+    )
 
 
 @settings(max_examples=100, deadline=None)

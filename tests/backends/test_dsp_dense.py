@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.backends.test_dsp_linear import graph
 from tests.equality import check, noise
-from tests.ops.strategies import CLIPS, one_op, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.ops.strategies import CLIPS, one_op, quants, weighted_op, weights
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends import candidates
 from tinycompile.backends.dsp.dense import DUAL, SINGLE, _divided
 from tinycompile.backends.dsp.dense_block import DenseBlock
@@ -22,6 +22,8 @@ from tinycompile.ops import Conv2D, Dense
 
 INPUTS = st.integers(1, 20) | st.sampled_from([33, 40, 43, 64, 66, 79, 96, 130])
 OUTPUTS = st.integers(1, 33)
+SCALES = quants(1e-2, 20.0)
+"""Of outputs."""
 
 
 @st.composite
@@ -31,11 +33,11 @@ def layers(draw: st.DrawFn) -> Graph:
         size, channels = draw(st.sampled_from([(1, 1), (2, 3), (5, 1)])), draw(st.integers(1, 9))
         x = Tensor("x", (1, *size, channels), DType.INT8, draw(quants()))
         w = draw(weights((draw(OUTPUTS), *size, channels)))
-        return graph(draw, x, w, lambda names: Conv2D("f", names, "y", size, clip=draw(CLIPS)))
+        return weighted_op(draw, x, w, lambda names: Conv2D("f", names, "y", size, clip=draw(CLIPS)), SCALES)
     lead, inputs = draw(st.sampled_from([(1,), (1,), (1, 3), (1, 2, 2)])), draw(INPUTS)
     x = Tensor("x", (*lead, inputs), DType.INT8, draw(quants()))
     w = draw(weights((draw(OUTPUTS), inputs)))
-    return graph(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)))
+    return weighted_op(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)), SCALES)
 
 
 @settings(max_examples=6, deadline=None)
@@ -48,15 +50,10 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
-def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-    )
-    @given(st.lists(layers(), min_size=20, max_size=20))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
-
-    run()
+def test_specification_equals_firmware(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    few_batches(layers(), 20, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain))
 
 
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])

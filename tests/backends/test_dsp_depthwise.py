@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.schedule.test_every_op_in_rows import fed
-from tests.simulate.test_cores import run_batch, run_programs
+from tests.simulate.test_cores import few_batches, run_batch, run_programs
 from tinycompile.backends.dsp.depthwise_block import Taps
 from tinycompile.boards import load_board
 from tinycompile.errors import UsageError
@@ -152,14 +152,12 @@ def test_narrow_and_wide_rows_on_the_host(shapes: list[tuple[int, int, int, int,
 @pytest.mark.slow
 @pytest.mark.emulator
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
-def test_on_emulated_cores(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-    )
-    @given(st.lists(graphs(), min_size=6, max_size=6))
+def test_on_emulated_cores(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
+        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)
         if programs := row_by_row(cases, board):
-            run_programs(programs, board, tmp_path_factory.mktemp("rows"), toolchain)  # type: ignore[arg-type]
+            run_programs(programs, board, tmp_path_factory.mktemp("rows"), toolchain)
 
-    run()
+    few_batches(graphs(), 6, run)

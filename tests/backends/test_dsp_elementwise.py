@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, one_op, pads, quants
-from tests.simulate.test_cores import run_batch
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.ir import DType, Graph, Pad, Tensor
 from tinycompile.ops import Add, AveragePool2D, MaxPool2D, Mul, Sub
 from tinycompile.ops.unary import Step, Unary
@@ -81,12 +83,7 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.parametrize(
     ("board", "toolchain"), [("stm32l4r5", "zig"), ("stm32l4r5", "gcc"), ("stm32f746", "zig"), ("stm32u575", "zig")]
 )
-def test_on_emulated_cores(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-    )
-    @given(st.lists(GRAPHS, min_size=12, max_size=12))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
-
-    run()
+def test_on_emulated_cores(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    few_batches(GRAPHS, 12, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain))

@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
-from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.ops.strategies import CLIPS, one_op, pads, quants, weighted_op, weights
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends.dsp.filters import filters
-from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
 from tinycompile.ops import Conv2D, Dense
 
 COUNTS = st.integers(1, 12) | st.sampled_from([16, 17, 31, 34, 35, 64])
+SCALES = quants(1e-2, 20.0)
+"""Of outputs."""
 
 
 @st.composite
@@ -36,7 +39,9 @@ def convolutions(draw: st.DrawFn) -> Graph:
     channels = draw(COUNTS if prod(kernel) == 1 else st.integers(1, 9))
     x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 10)), *kernel, channels)))
-    return graph(draw, x, w, lambda names: Conv2D("f", names, "y", kernel, stride, dilation, pad, 1, draw(CLIPS)))
+    return weighted_op(
+        draw, x, w, lambda names: Conv2D("f", names, "y", kernel, stride, dilation, pad, 1, draw(CLIPS)), SCALES
+    )
 
 
 @st.composite
@@ -45,15 +50,7 @@ def denses(draw: st.DrawFn) -> Graph:
     lead, inputs = draw(st.sampled_from([(1,), (1,), (1, 3), (1, 2, 5)])), draw(COUNTS)
     x = Tensor("x", (*lead, inputs), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 20)), inputs)))
-    return graph(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)))
-
-
-def graph(draw: st.DrawFn, x: Tensor, w: Tensor, make: object) -> Graph:
-    b = draw(biases(x, w))
-    inputs = [x, w] + ([b] if b else [])
-    assert callable(make)
-    op: Op = make(tuple(t.name for t in inputs))
-    return one_op(op, inputs, draw(quants(1e-2, 20.0)), draw(ROUNDINGS))
+    return weighted_op(draw, x, w, lambda names: Dense("f", names, "y", draw(CLIPS)), SCALES)
 
 
 @settings(max_examples=6, deadline=None)
@@ -66,15 +63,14 @@ def test_specification_equals_c(cases: list[Graph]) -> None:
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746", "stm32u575"])
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
-def test_specification_equals_firmware(board: str, toolchain: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+def test_specification_equals_firmware(
+    board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    few_batches(
+        convolutions() | denses(),
+        15,
+        lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain),
     )
-    @given(st.lists(convolutions() | denses(), min_size=15, max_size=15))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain)  # type: ignore[arg-type]
-
-    run()
 
 
 def pointwise(values: np.ndarray, bias: int | np.ndarray, scale: tuple[float, ...] = (1.0,)) -> Graph:

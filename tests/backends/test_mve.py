@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.broadcasting import binary_graphs
-from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.ops.strategies import CLIPS, ROUNDINGS, one_op, pads, quants, weighted_op, weights
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends.mve import depthwise, linear
 from tinycompile.backends.mve.requantize import parameters, vectors
-from tinycompile.ir import DType, Graph, Op, Pad, Quant, Tensor
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
 from tinycompile.numerics import Requantizer
 from tinycompile.ops import Add, Conv2D, Dense, Sub
 
 COUNTS = st.integers(1, 20) | st.sampled_from([31, 32, 33, 48, 64, 127, 128, 129, 144, 160, 176, 260])
 SCALES = quants(1e-3, 20.0)
 """Of outputs: some so small that every sum saturates and multipliers exceed one."""
-
-
-def graph(draw: st.DrawFn, x: Tensor, w: Tensor, make: Callable[[tuple[str, ...]], Op]) -> Graph:
-    """One op with or without a bias."""
-    b = draw(biases(x, w))
-    inputs = [x, w] + ([b] if b else [])
-    return one_op(make(tuple(t.name for t in inputs)), inputs, draw(SCALES), draw(ROUNDINGS))
 
 
 @st.composite
@@ -49,7 +41,9 @@ def convolutions(draw: st.DrawFn) -> Graph:
     x = Tensor("x", (1, height, width, channels), DType.INT8, draw(quants()))
     w = draw(weights((outputs, *kernel, channels // groups)))
     clip = draw(CLIPS)
-    return graph(draw, x, w, lambda names: Conv2D("f", names, "y", kernel, stride, dilation, pad, groups, clip))
+    return weighted_op(
+        draw, x, w, lambda names: Conv2D("f", names, "y", kernel, stride, dilation, pad, groups, clip), SCALES
+    )
 
 
 @st.composite
@@ -59,7 +53,7 @@ def denses(draw: st.DrawFn) -> Graph:
     x = Tensor("x", (*lead, inputs), DType.INT8, draw(quants()))
     w = draw(weights((draw(st.integers(1, 20)), inputs)))
     clip = draw(CLIPS)
-    return graph(draw, x, w, lambda names: Dense("f", names, "y", clip))
+    return weighted_op(draw, x, w, lambda names: Dense("f", names, "y", clip), SCALES)
 
 
 GRAPHS = st.one_of(
@@ -121,14 +115,12 @@ def test_blocks_cover_all_channels_and_no_more(channels: int) -> None:
 @pytest.mark.qemu
 @pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
 def test_on_a_cortex_m55(toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(
-        max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    few_batches(
+        GRAPHS,
+        16,
+        lambda cases: run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch"), toolchain),
+        examples=4,
     )
-    @given(st.lists(GRAPHS, min_size=16, max_size=16))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch"), toolchain)
-
-    run()
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
-from tests.simulate.test_cores import run_batch
+from tests.simulate.test_cores import few_batches, run_batch
 from tinycompile.backends import EVERYTHING, candidates
 from tinycompile.backends.dsp.winograd import ROWS, SCALE, channel_pairs, pair_count, transformed
 from tinycompile.ir import DType, Graph, Pad, Quant, Tensor
@@ -96,15 +96,9 @@ def test_flash_is_what_is_packed(graph: Graph) -> None:
 def test_on_emulated_cores(
     board: str, toolchain: Literal["zig", "gcc"], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    @settings(
-        max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    few_batches(
+        graphs(), 6, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch"), toolchain), examples=3
     )
-    @given(st.lists(graphs(), min_size=6, max_size=6))
-    def run(cases: list[Graph]) -> None:
-        folder: Path = tmp_path_factory.mktemp("batch")
-        run_batch(cases, board, folder, toolchain)
-
-    run()
 
 
 @pytest.mark.emulator

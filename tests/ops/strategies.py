@@ -63,6 +63,19 @@ def one_op(op: Op, inputs: Sequence[Tensor], quant: Quant, rounding: Rounding = 
     return Graph("g", names, (op.output,), (op,), {t.name: t for t in (*inputs, out)}, rounding)
 
 
+def weighted_op(
+    draw: st.DrawFn,
+    x: Tensor,
+    w: Tensor,
+    make: Callable[[tuple[str, ...]], Op],
+    output_quants: st.SearchStrategy[Quant],
+) -> Graph:
+    """The op that ``make`` makes of the names of its inputs: ``x``, ``w`` and, drawn with or without, a bias."""
+    b = draw(biases(x, w))
+    inputs = [x, w] + ([b] if b else [])
+    return one_op(make(tuple(t.name for t in inputs)), inputs, draw(output_quants), draw(ROUNDINGS))
+
+
 def with_rounding(graph: Graph, **changes: Any) -> Graph:
     """The same graph with other fields (``rounding``)."""
     return replace(graph, **changes)

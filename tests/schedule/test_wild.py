@@ -258,7 +258,7 @@ def brute_force(graph: Graph, prices: Prices) -> int:
     for runs in ways_through(graph):
         ops = [(run, op) for run in runs for op in run.ops if not op.alias]
         for chosen in product(*(prices.fitting(run, op) for run, op in ops)):
-            kernels = {op.name: kernel for (_, op), kernel in zip(ops, chosen, strict=True)}
+            kernels = {op.name: price.kernel for (_, op), price in zip(ops, chosen, strict=True)}
             placed = tuple(in_place(graph, run, kernels) for run in runs)
             for way in (runs, placed) if any(a is not b for a, b in zip(runs, placed, strict=True)) else (runs,):
                 best = min(best, solve(problem(graph, way, kernels)).height)

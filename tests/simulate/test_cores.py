@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -71,41 +72,48 @@ def run_programs(
             start += up(array.nbytes)
 
 
-ON_CORES = settings(
-    max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
-)
+def few_batches(
+    graphs: st.SearchStrategy[Graph], count: int, run: Callable[[list[Graph]], None], examples: int = 2
+) -> None:
+    """Draw ``examples`` lists of ``count`` graphs and run each; nothing is shrunk, for every list is an image to build.
+
+    ``run`` itself is the property: Hypothesis seeds by its source, so that each test draws its own graphs.
+    """
+    few = settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate],
+    )
+    few(given(st.lists(graphs, min_size=count, max_size=count))(run))()
 
 
 @pytest.mark.slow
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", CORES)
 def test_operators_on_emulated_cores(board: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    @ON_CORES
-    @given(st.lists(every.graphs(), min_size=BATCH, max_size=BATCH))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, board, tmp_path_factory.mktemp("batch"))
-
-    run()
+    few_batches(
+        every.graphs(), BATCH, lambda cases: run_batch(cases, board, tmp_path_factory.mktemp("batch")), examples=4
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
 def test_operators_on_a_cortex_m55(tmp_path_factory: pytest.TempPathFactory) -> None:
-    @ON_CORES
-    @given(st.lists(every.graphs(), min_size=BATCH, max_size=BATCH))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch"))
-
-    run()
+    few_batches(
+        every.graphs(),
+        BATCH,
+        lambda cases: run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch")),
+        examples=4,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.gcc
 @pytest.mark.emulator
 def test_operators_built_with_arm_gcc(tmp_path_factory: pytest.TempPathFactory) -> None:
-    @settings(ON_CORES, max_examples=2)
-    @given(st.lists(every.graphs(), min_size=BATCH, max_size=BATCH))
-    def run(cases: list[Graph]) -> None:
-        run_batch(cases, "stm32f412", tmp_path_factory.mktemp("batch"), toolchain="gcc")
-
-    run()
+    few_batches(
+        every.graphs(),
+        BATCH,
+        lambda cases: run_batch(cases, "stm32f412", tmp_path_factory.mktemp("batch"), toolchain="gcc"),
+    )

@@ -33,7 +33,7 @@ class Compiled:
 
     @property
     def graph(self) -> Graph:
-        """The int8 graph."""
+        """The int8 graph, with the channels that the program leaves out."""
         return self.quantized.graph
 
     @property
@@ -113,7 +113,7 @@ def plan_graph(
     """Schedule a quantised graph (or take the ``program``) and print it as C. Raises DoesNotFit."""
     progress = progress or Progress()
     with progress.stage("schedule"):
-        program = program or schedule(quantized.graph, board, goal)
+        program = program or schedule(passes.without_dead_channels(quantized.graph), board, goal)
         check_flash(program, board)
     with progress.stage("generate C"):
         sources = codegen.render(program, name=name, checked=checked)

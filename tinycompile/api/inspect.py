@@ -14,6 +14,7 @@ from tinycompile.api.fit import Limits
 from tinycompile.boards import Board, all_boards
 from tinycompile.errors import DoesNotFit
 from tinycompile.ir import Graph
+from tinycompile.passes import without_dead_channels
 from tinycompile.progress import Progress
 from tinycompile.quantize import quantize
 from tinycompile.schedule import Goal, Program, schedule
@@ -68,11 +69,12 @@ def inspect(
     samples = calibration_samples(source, options, progress)
     with progress.stage("quantize"):
         graph = quantize(source, samples, options.recipe).graph
+        living = without_dead_channels(graph)
     needs, program = [], None
     for board in boards or all_boards():
         with progress.stage(f"plan for {board.name}"):
             try:
-                planned = schedule(graph, board, goal_on(options, board))
+                planned = schedule(living, board, goal_on(options, board))
             except DoesNotFit as error:
                 needs.append(Need(board, None, str(error), error.needed))
                 continue

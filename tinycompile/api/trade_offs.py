@@ -13,6 +13,7 @@ from tinycompile.api.estimate import Estimate, estimate
 from tinycompile.api.inspect import CODE_BYTES, goal_on
 from tinycompile.boards import Board, all_boards, load_board
 from tinycompile.ir import Graph, Pair
+from tinycompile.passes import without_dead_channels
 from tinycompile.progress import Progress
 from tinycompile.quantize import quantize
 from tinycompile.schedule import Program, Stream, search
@@ -101,7 +102,7 @@ def trade_offs(
         source = import_model(Path(model), options.input_shapes)
     samples = calibration_samples(source, options, progress)
     with progress.stage("quantize"):
-        graph = quantize(source, samples, options.recipe).graph
+        graph = without_dead_channels(quantize(source, samples, options.recipe).graph)
     with progress.stage(f"plan for {target.name}"):
         programs = search.trade_offs(graph, target, options.goal)
         layers = search.layer_by_layer(graph, target)

@@ -104,6 +104,10 @@ def show(report: Mapping[str, Any], folder: Path) -> None:
         what = f"{fast['bytes']:,} of {fast['available']:,} bytes: {len(fast['functions'])} functions run from there"
         table.add_row(fast["region"], what)
     table.add_row("multiply-accumulates", f"{report['macs']:,}{_per_hop(report['input'])}")
+    model = report["model"]
+    if model["dead_channels"]:
+        dead = f"{model['dead_channels']:,} of {model['channels']:,} channels, which no output depends on"
+        table.add_row("  left out", f"{model['dead_macs']:,}: {dead}")
     if report["instructions"]:
         table.add_row("instructions", f"{report['instructions']:,} (counted)")
     table.add_row("cycles", f"{cycles:,} ({how}, an estimate)")

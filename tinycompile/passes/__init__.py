@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tinycompile.ir import DType, Graph, verify
 from tinycompile.passes.broadcast import use_broadcasting
+from tinycompile.passes.dead_channels import without_dead_channels
 from tinycompile.passes.dense_of_images import dense_of_images
 from tinycompile.passes.fold_affine import fold_affine
 from tinycompile.passes.fuse_clip import fuse_clip
@@ -22,7 +23,7 @@ from tinycompile.passes.share_quantisation import share_quantisation
 __all__ = [
     "FLOAT", "INTEGER", "dense_of_images", "fold_affine", "fuse_clip", "fuse_pad", "image_views", "match_functions",
     "merge_reductions", "merge_unary", "optimize", "restore_names", "settle_layout", "share_quantisation",
-    "use_broadcasting", "without_dead",
+    "use_broadcasting", "without_dead", "without_dead_channels",
 ]  # fmt: skip
 
 Pass = Callable[[Graph], Graph]

@@ -46,7 +46,7 @@ def make_report(
     return {
         "schema_version": SCHEMA_VERSION,
         "tinycompile": __version__,
-        "model": _model(model, graph),
+        "model": _model(model, graph, program.graph),
         "board": _board(compiled.board, board_file),
         "fits": True,
         "memory": _memory(compiled, firmware, verification, budget),
@@ -85,7 +85,7 @@ def _input(compiled: Compiled) -> dict[str, Any]:
         "ring_rows": facts and facts.slots,
         "ring_bytes": facts and facts.ring_bytes,
         "hop_rows": hop,
-        "hop_macs": sum(c.op.features(c.io(program.graph)).macs for c in program.hop) if hop else None,
+        "hop_macs": _macs(program.hop, program.graph, compiled.graph) if hop else None,
         "hop_cycles_estimated": sum(c.cycles(program.graph, core) for c in program.hop) if hop else None,
     }
 
@@ -100,7 +100,7 @@ def _board(board: Board, file: str | None) -> dict[str, Any]:
     }
 
 
-def _model(model: Path, graph: Graph) -> dict[str, Any]:
+def _model(model: Path, graph: Graph, planned: Graph) -> dict[str, Any]:
     return {
         "file": model.name,
         "path": str(model.resolve()),
@@ -108,7 +108,25 @@ def _model(model: Path, graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "operators": len(graph.ops),
         "parameters": sum(t.size for t in graph.tensors.values() if t.data is not None),
+        "channels": _channels(graph),
+        "dead_channels": _channels(graph) - _channels(planned),
+        "dead_macs": sum(_op_macs(graph).values()) - sum(_op_macs(planned).values()),
     }
+
+
+def _op_macs(graph: Graph) -> dict[str, int]:
+    return {op.name: op.features(graph.io(op)).macs for op in graph.ops}
+
+
+def _macs(calls: Sequence[Call], planned: Graph, model: Graph) -> int:
+    """What calls count for in the model as it came: as much of an op as they compute of what is left of it."""
+    of_model, left = _op_macs(model), _op_macs(planned)
+    done = [(call.op.name, call.op.features(call.io(planned)).macs) for call in calls]
+    return sum(macs * of_model[op] // left[op] for op, macs in done if macs)
+
+
+def _channels(graph: Graph) -> int:
+    return sum(graph.tensors[op.output].channels for op in graph.ops)
 
 
 def _memory(compiled: Compiled, firmware: Firmware, verification: Verification, budget: int | None) -> dict[str, Any]:
@@ -179,7 +197,7 @@ def _banks(compiled: Compiled, firmware: Firmware, verification: Verification) -
 
 def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) -> list[dict[str, Any]]:
     """One entry for each C function of a layer: its kernel, what it costs, and the error that its op adds."""
-    ops = {op.name: op for op in compiled.graph.ops}
+    ops = {op.name: op for op in compiled.program.graph.ops}
     costs = {c.name: c for c in verification.emulation.layers} if verification.emulation else {}
     errors = {error.op: error for error in compiled.quantized.report.ops}
     calls: dict[str, list[Call]] = {}
@@ -190,7 +208,7 @@ def _layers(compiled: Compiled, firmware: Firmware, verification: Verification) 
         cost, error = costs.get(symbol), errors.get(name)
         found.append(
             {
-                **_planned(ops[name], calls[name], compiled.graph, compiled.board.core),
+                **_planned(ops[name], calls[name], compiled),
                 "symbol": symbol,
                 "flash_constants": sum(n for s, n in firmware.symbols.items() if s.startswith(f"{symbol}_")),
                 "flash_code": firmware.symbols.get(symbol, 0),
@@ -210,8 +228,9 @@ def _code_region(firmware: Firmware, symbol: str) -> str:
     return fast.region if fast is not None and symbol in fast.functions else firmware.board.flash.name
 
 
-def _planned(op: Op, calls: Sequence[Call], graph: Graph, core: str) -> dict[str, Any]:
+def _planned(op: Op, calls: Sequence[Call], compiled: Compiled) -> dict[str, Any]:
     """What is known of a layer before it is compiled."""
+    graph = compiled.program.graph
     return {
         "name": op.name,
         "op": type(op).__name__,
@@ -219,8 +238,8 @@ def _planned(op: Op, calls: Sequence[Call], graph: Graph, core: str) -> dict[str
         "output": op.output,
         "shape": list(graph.tensors[op.output].shape),
         "calls": len(calls),
-        "macs": sum(call.op.features(call.io(graph)).macs for call in calls),
-        "cycles_estimated": sum(call.cycles(graph, core) for call in calls),
+        "macs": _macs(calls, graph, compiled.graph),
+        "cycles_estimated": sum(call.cycles(graph, compiled.board.core) for call in calls),
     }
 
 

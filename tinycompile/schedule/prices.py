@@ -61,8 +61,7 @@ class Prices:
             budget = board.flash.size if flash is None else flash
             self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
         self._apart: dict[tuple[str, str], int] = {}
-        self._prices: dict[tuple[str, str, tuple[int, ...]], tuple[Sequence[RowOp], Price]] = {}
-        self._rows: dict[tuple[tuple[int, ...], str], tuple[Sequence[RowOp], int | None]] = {}
+        self._prices: dict[tuple[str, str, tuple[int, ...]], tuple[Sequence[RowOp], Price | None]] = {}
 
     def choices(self, runs: Sequence[Run]) -> Iterator[Choice]:
         """Kernels for these runs, from the fastest to those with the least scratch; none where an op has none.
@@ -89,32 +88,38 @@ class Prices:
         for run in runs:
             for op in run.ops:
                 if not op.alias:
-                    here = [self._price(run, op, kernel) for kernel in self.fitting(run, op)]
+                    here = self.fitting(run, op)
                     found[op.name] = _both(found[op.name], here) if op.name in found else here
         return found
 
-    def fitting(self, run: Run, op: Op) -> Sequence[Kernel]:
-        """The kernels that an op may have in a run."""
-        found: Sequence[Kernel] = self.kernels[op.name]
+    def fitting(self, run: Run, op: Op) -> list[Price]:
+        """The kernels that an op may have in a run, and what they cost there."""
+        kernels: Sequence[Kernel] = self.kernels[op.name]
         if run.rows is not None:
-            told = _told_of_rows(found, op, run.rows)
-            found = [kernel for kernel in told if self._row_cycles(run.rows, op, kernel) is not None]
-        return [kernel for kernel in found if kernel.isa == SHARED] or found
+            kernels = _told_of_rows(kernels, op, run.rows)
+        prices = [price for kernel in kernels if (price := self._price(run, op, kernel)) is not None]
+        return [price for price in prices if price.kernel.isa == SHARED] or prices
 
-    def _price(self, run: Run, op: Op, kernel: Kernel) -> Price:
+    def _price(self, run: Run, op: Op, kernel: Kernel) -> Price | None:
+        """None where the kernel does not fit one of the calls by rows."""
         parts = run.rows.of[op.name] if run.rows is not None else ()
         key = op.name, kernel.key, tuple(map(id, parts))
         if key not in self._prices:
             self._prices[key] = parts, self._new_price(run, op, kernel)
         return self._prices[key][1]
 
-    def _new_price(self, run: Run, op: Op, kernel: Kernel) -> Price:
-        scratch, apart = scratch_bytes(self.graph, run, op, kernel), self._bytes_apart(op, kernel)
-        if run.rows is None:
-            return Price(kernel, kernel_cycles(op, self.graph.io(op), kernel, self.core), scratch, apart)
-        cycles = self._row_cycles(run.rows, op, kernel)
-        assert cycles is not None
-        return Price(kernel, cycles, 0 if run.rows.folds(op) else scratch, apart)
+    def _new_price(self, run: Run, op: Op, kernel: Kernel) -> Price | None:
+        rows = run.rows
+        if rows is None:
+            cycles = kernel_cycles(op, self.graph.io(op), kernel, self.core)
+        else:
+            kinds = rows.kinds(op)
+            if not rows.folds(op) and not all(kernel.fits(kind.op, kind.io) for kind in kinds):
+                return None
+            cycles = sum(kind.count * kernel_cycles(kind.op, kind.io, kernel, self.core) for kind in kinds)
+        folded = rows is not None and rows.folds(op)
+        scratch = 0 if folded else scratch_bytes(self.graph, run, op, kernel)
+        return Price(kernel, cycles, scratch, self._bytes_apart(op, kernel))
 
     def _bytes_apart(self, op: Op, kernel: Kernel) -> int:
         """``bytes_apart`` of the whole op, also where it runs in rows: what works in place does so there too."""
@@ -122,20 +127,6 @@ class Prices:
         if key not in self._apart:
             self._apart[key] = bytes_apart(op, self.graph.io(op), kernel)
         return self._apart[key]
-
-    def _row_cycles(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
-        """Cycles of all calls of an op by rows; None where the kernel does not fit one of them."""
-        parts = rows.of[op.name]
-        key = tuple(map(id, parts)), kernel.key
-        if key not in self._rows:
-            self._rows[key] = parts, self._sum(rows, op, kernel)
-        return self._rows[key][1]
-
-    def _sum(self, rows: Rows, op: Op, kernel: Kernel) -> int | None:
-        kinds = rows.kinds(op)
-        if not rows.folds(op) and not all(kernel.fits(kind.op, kind.io) for kind in kinds):
-            return None
-        return sum(kind.count * kernel_cycles(kind.op, kind.io, kernel, self.core) for kind in kinds)
 
 
 def _apart(limits: Sequence[int]) -> list[int]:

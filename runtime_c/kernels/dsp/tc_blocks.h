@@ -131,17 +131,6 @@ TC_INLINE void tc_unpack_odd(uint32_t *to, int32_t value, int32_t run, int32_t s
     tc_copy((char *)(to + run / 2 * step) + run % 2 * 2, &half, 2);
 }
 
-/* `pairs` times the same pair, to every `step`th word. */
-TC_INLINE uint32_t *tc_unpack_value(uint32_t *to, int32_t value, int32_t pairs, int32_t step)
-{
-    int32_t i;
-    for (i = 0; i < pairs; i++) {
-        *to = tc_pair(value, value);
-        to += step;
-    }
-    return to;
-}
-
 /* Four filters by `pixels` pixels, as the blocks in assembly compute them: sums[4 * j + f] is filter f at pixel j.
  * Stream: four start values, then for each pair of inputs four words, a pair of weights each; or, where filters are
  * `mixed`, two words, each for two filters: its halves are 256 times the second one's weight plus the first one's, and so

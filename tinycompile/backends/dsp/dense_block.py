@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import dual_issue, ordered
+from tinycompile.backends.dsp.thumb import lines_for_gcc
 
 SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 MOST_FILTERS = len(SUMS)
@@ -65,7 +66,7 @@ class DenseBlock:
         pipelined = self.dual and self.mixed and self.filters in PIPELINED and self.inputs >= 4
         times, each, rest = self.plan(ahead=pipelined)
         turn = tuple(self._turn(["\\\\" + name for name in "abcdpx"]) if pipelined else self._step())
-        yield "\\n" * (len(turn) * (each + rest))  # GCC takes a line for an instruction, and .rept for none
+        yield lines_for_gcc(turn, each + rest)
         if pipelined:
             yield from (".macro tc_turn a, b, c, d, p, x", *turn, ".endm")
         if times:
@@ -73,8 +74,7 @@ class DenseBlock:
         yield from ("push {r0, r2, r3, r4, r7}", ".balign 4", "1:", f"ldm r1!, {{{', '.join(self._sums)}}}")
         yield from self._pipelined(times, each, rest) if pipelined else self._grouped(times, each, rest)
         yield from self._left()
-        ending = tuple(self._to_outputs() if self.range else self._to_sums())
-        yield from dual_issue(ending) if self.dual else ending
+        yield from ordered(self._to_outputs() if self.range else self._to_sums(), self.dual)
         yield "pop {r0, r2, r3, r4, r7}"
         if pipelined:
             yield ".purgem tc_turn"

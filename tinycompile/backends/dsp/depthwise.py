@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from tinycompile.backends.dsp.depthwise_block import ALL, STATE, Block, Nest, Taps, most_outputs
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.cortex_m7 import for_m7
+from tinycompile.backends.dsp.depthwise_block import (
+    ALL,
+    STATE,
+    Block,
+    Nest,
+    Taps,
+    loads_and_products,
+    most_outputs,
+    side_by_side,
+)
+from tinycompile.backends.dsp.depthwise_constants import channel_constants, packed, packed_bytes, sums_end
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
-from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.ir import IO, Array
 from tinycompile.ops.conv_2d import Conv2D
 
@@ -26,8 +33,6 @@ BAND_BYTES = 6144
 BAND_ROWS = 8
 """Output rows of a band, at most, where rows are long."""
 MOST_TAPS = 81
-MOST_SHIFT = 22
-"""To the right, after a high multiply: leaves room for the zero point, shifted to the left."""
 
 
 def _taps(op: Conv2D, io: IO) -> Taps:
@@ -46,12 +51,16 @@ def _best_taps(width: int, kernel: int, stride: int, left: int, columns: int, ou
 
 def _pitch(op: Conv2D, io: IO) -> int:
     """Elements of a row of one channel where all its outputs are computed."""
-    return min(pitch_of(op, io), -(-_taps(op, io).columns // 2) * 2)
+    return min(pitch_of(op, io), even(_taps(op, io).columns))
 
 
 def pitch_of(op: Conv2D, io: IO) -> int:
     """int16 elements of a row of one channel with its padding: all columns that an output row reads, in words."""
-    columns = (io.out.hw[1] - 1) * op.stride[1] + op.kernel[1]
+    return even((io.out.hw[1] - 1) * op.stride[1] + op.kernel[1])
+
+
+def even(columns: int) -> int:
+    """As many as there are in whole words."""
     return -(-columns // 2) * 2
 
 
@@ -72,29 +81,6 @@ def _scratch(op: Conv2D, io: IO) -> int:
     return 2 * GROUP * pitch_of(op, io) * rows
 
 
-def sums_end(op: Conv2D, io: IO) -> Literal["native", "double", "in C"]:
-    """How sums become int8: by the block itself where that takes few instructions.
-
-    With two roundings, the block works on twice the sums: SMMULR of those and the multiplier is TensorFlow Lite's
-    doubling high multiply, as long as they stay within 31 bits.
-    """
-    p = op.parameters(io)
-    rq = p["requantizer"]
-    if rq.scheme == "native":
-        return "native" if rq.shift[0] == 0 else "in C"
-    largest = np.abs(p["bias"].astype(np.int64)) + 128 * np.abs(centred_weights(op, io).astype(np.int64)).sum(
-        axis=(1, 2)
-    )
-    small = largest.max() < 1 << 30 and rq.shift.min() >= -MOST_SHIFT and rq.shift.max() < 0
-    return "double" if rq.scheme == "double" and small else "in C"
-
-
-def centred_weights(op: Conv2D, io: IO) -> Array:
-    """int16 (O, kernel height, kernel width), without their zero point."""
-    weights = io.inputs[1]
-    return weights.values[..., 0].astype(np.int16) - np.int16(weights.zero_point)
-
-
 def _block(op: Conv2D, io: IO, outputs: int) -> Block:
     rq = op.parameters(io)["requantizer"]
     row = 2 * GROUP * _pitch(op, io)
@@ -109,9 +95,14 @@ def _outputs(op: Conv2D, io: IO) -> int:
     return width if width <= most else most // 2 * 2
 
 
+def is_plain_depthwise(op: Conv2D, io: IO) -> bool:
+    """One channel of input for each output, neighbouring columns, and not too many taps."""
+    return op.is_depthwise(io) and op.dilation[1] == 1 and prod(op.kernel) <= MOST_TAPS
+
+
 def _fits(op: Conv2D, io: IO) -> bool:
-    """One channel of input for each output, its rows within reach of the offsets of loads."""
-    if not op.is_depthwise(io) or op.dilation[1] > 1 or prod(op.kernel) > MOST_TAPS or _outputs(op, io) < 1:
+    """The rows of a block within reach of the offsets of loads."""
+    if not is_plain_depthwise(op, io) or _outputs(op, io) < 1:
         return False
     row = 2 * GROUP * pitch_of(op, io)
     furthest = row * (_span(op) - 1) + 2 * ((_outputs(op, io) - 1) * op.stride[1] + op.kernel[1] + 1)
@@ -121,23 +112,8 @@ def _fits(op: Conv2D, io: IO) -> bool:
 
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     """``constants`` int32 (O, n): the words of weights of each kernel row; what follows them (see ``sums_end``)."""
-    p, end = op.parameters(io), sums_end(op, io)
-    rq, bias = p["requantizer"], p["bias"].astype(np.int32)
-    twice = 2 if end == "double" else 1
-    weights = centred_weights(op, io) * np.int16(twice)
-    columns = [*_taps(op, io).pack(weights).reshape(len(bias), -1).T]
-    if end == "double":
-        shift = -rq.shift
-        columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
-    columns.append(bias * twice + p["zx"] * weights.sum(axis=(1, 2), dtype=np.int32))  # inputs have no zero point
-    if end != "in C":
-        columns.append(rq.multiplier)
-    constants = np.stack([np.broadcast_to(c, len(bias)).astype(np.int32) for c in columns], axis=1)
-    return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
-
-
-def _flash(op: Conv2D, io: IO) -> int:
-    return 4 * io.out.channels * (op.kernel[0] * _taps(op, io).words + (2 if io.rounding == "native" else 4))
+    known = channel_constants(op, io, _taps(op, io))
+    return packed(op, io, *known.weights, *known.second_rounding, known.bias, *known.multiplier)
 
 
 def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
@@ -148,10 +124,10 @@ def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
     left = max(0, op.pad.left) if taps.columns == ALL else 0
     columns = min(io.x.hw[1] - max(0, -op.pad.left), pitch - left)
     rows = PlaneRows(left, columns, pitch, io.x.channels)
-    assembly = tuple(rows.spaced("r0", "r1", "r2", "r3", op.parameters(io)["zx"])) if rows.is_wanted else ()
+    spread = rows.spaced("r0", "r1", "r2", "r3", op.parameters(io)["zx"]) if rows.is_wanted else ()
     return {
         "rows": rows if rows.is_wanted else None,
-        "spread": dual_issue(assembly) if dual else assembly,
+        "spread": ordered(spread, dual),
         "width": width,
         "left": left,
         "columns": max(0, columns),
@@ -173,19 +149,16 @@ def _work(op: Conv2D, io: IO) -> Mapping[str, float]:
     bands = -(-height // _band(op, io))
     rows = (height - bands) * op.stride[0] + bands * _span(op)
     groups = -(-io.x.channels // GROUP)
-    most, taps = _outputs(op, io), _taps(op, io)
-    columns = [most] * (width // most) + [width % most] * (width % most > 0)
-    blocks = [Block(n, op.kernel[0], taps, 0, 0, 0, 0, 0, 0) for n in columns]
-    loads = sum(block.words + taps.words for block in blocks)
-    products = sum(len(steps) for block in blocks for steps in block.steps)
+    blocks = side_by_side(width, _outputs(op, io), op.kernel[0], _taps(op, io))
+    loads, products = loads_and_products(blocks)
     in_c = sums_end(op, io) == "in C"
     return {
         "loads": height * io.out.channels * op.kernel[0] * loads,
         "products": height * io.out.channels * op.kernel[0] * products,
         "outputs": io.out.size,
         "in_c": io.out.size if in_c else 0,
-        "blocks": height * len(columns) * io.out.channels,
-        "channels": bands * len(columns) * io.out.channels,
+        "blocks": height * len(blocks) * io.out.channels,
+        "channels": bands * len(blocks) * io.out.channels,
         "rows": rows * groups,
         "elements": rows * groups * GROUP * _pitch(op, io),
         "call": 1,
@@ -200,7 +173,7 @@ PLANES = Kernel(
     fits=_fits,
     scratch=_scratch,
     pack=_pack,
-    flash=_flash,
+    flash=lambda op, io: packed_bytes(op, io, _taps(op, io)),
     numbers=_numbers,
     lag=lambda op, io, index: None,
     work=_work,
@@ -209,13 +182,5 @@ PLANES = Kernel(
         "elements": 1.8, "call": 60,
     },
 )  # fmt: skip
-
-
-def for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
-    """The same, with the numbers that are told so (``dual=True``), in an order for two instructions a cycle."""
-    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
-    numbers = partial(numbers, dual=True)
-    return replace(row, name=f"{row.name}_m7", isa=row.isa | {"cortex-m7"}, numbers=numbers, cycles=cycles)
-
 
 ROWS: tuple[Kernel, ...] = (for_m7(PLANES, _numbers), PLANES)

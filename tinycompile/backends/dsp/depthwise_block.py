@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add, clamp
 from tinycompile.ir import Array
 
@@ -260,6 +260,18 @@ class Block:
         return sorted(last, key=lambda register: last[register])
 
 
+def side_by_side(width: int, outputs: int, height: int, taps: Taps) -> Sequence[Block]:
+    """The blocks of a row of ``width`` outputs, ``outputs`` in all but the last. They lie nowhere yet: for counts."""
+    sizes = [outputs] * (width // outputs) + [width % outputs] * (width % outputs > 0)
+    return [Block(n, height, taps, 0, 0, 0, 0, 0, 0) for n in sizes]
+
+
+def loads_and_products(blocks: Sequence[Block]) -> tuple[int, int]:
+    """Of one kernel row: words and weights that are loaded, and multiply-accumulates."""
+    loads = sum(block.words + block.taps.words for block in blocks)
+    return loads, sum(len(steps) for block in blocks for steps in block.steps)
+
+
 @dataclass(frozen=True)
 class Nest:
     """All outputs of a band of rows: channel by channel, down the rows in columns of ``block``, and of ``rest``."""
@@ -277,7 +289,7 @@ class Nest:
     def assembly(self) -> tuple[str, ...]:
         """Expects in r0 where the first channel's constants end, in r1 its outputs, in r2 its words, in r3 the bytes
         of the band's words, in r4 those from one row of outputs to the next, in r5 the number of channels."""
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+        return ordered(self._assembly(), self.dual)
 
     def _assembly(self) -> Iterator[str]:
         yield f"sub sp, sp, #{STATE}"

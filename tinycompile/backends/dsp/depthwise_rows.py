@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any
 
-import numpy as np
-
-from tinycompile.backends.dsp.depthwise import GROUP, MOST_TAPS, centred_weights, for_m7, pitch_of, sums_end
-from tinycompile.backends.dsp.depthwise_block import Block, Taps
+from tinycompile.backends.dsp.cortex_m7 import for_m7
+from tinycompile.backends.dsp.depthwise import GROUP, even, is_plain_depthwise, pitch_of
+from tinycompile.backends.dsp.depthwise_block import Block, Taps, loads_and_products, side_by_side
+from tinycompile.backends.dsp.depthwise_constants import channel_constants, packed, packed_bytes, sums_end
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.row_block import RowNest, most_row_outputs, row_cycles
 from tinycompile.backends.dsp.thumb import OFFSET
 from tinycompile.backends.kernel import RINGED, Kernel
-from tinycompile.backends.portable.linear import requantizer_arrays
 from tinycompile.ir import IO, Array, Pad
 from tinycompile.ops.conv_2d import Conv2D
 from tinycompile.ops.sliding import sliding_lag
@@ -51,22 +49,17 @@ def _best_row(
 ) -> Row | None:
     """Columns of padding are in scratch, except where one block is as wide as the row: there, products with them can
     be left out."""
-    pitch = _even((width - 1) * stride + kernel[1])
+    pitch = even((width - 1) * stride + kernel[1])
     columns = min(columns, pitch - left)
     taps, bare = Taps(kernel[1], stride), Taps(kernel[1], stride, left, columns)
-    padded, narrow = _planes(left, columns, pitch, channels), _planes(0, columns, _even(columns), channels)
+    padded, narrow = _planes(left, columns, pitch, channels), _planes(0, columns, even(columns), channels)
     rows: list[Row] = []
     if narrow and width <= most_row_outputs(bare, out_step) and bare.reach(width):
-        rows.append(_priced((width,), bare, kernel[0], narrow.pitch, narrow))
+        rows.append(_priced(side_by_side(width, width, kernel[0], bare), narrow.pitch, narrow))
     for outputs in reversed(range(1, min(width, most_row_outputs(taps, out_step)) + 1)):
         if outputs == width or outputs * stride % 2 == 0:  # the next block starts at a word
-            sizes = (outputs,) * (width // outputs) + ((width % outputs,) if width % outputs else ())
-            rows.append(_priced(sizes, taps, kernel[0], pitch, padded))
+            rows.append(_priced(side_by_side(width, outputs, kernel[0], taps), pitch, padded))
     return min(rows, key=lambda row: row.cycles, default=None)
-
-
-def _even(columns: int) -> int:
-    return -(-columns // 2) * 2
 
 
 def _planes(left: int, columns: int, pitch: int, channels: int) -> PlaneRows | None:
@@ -75,16 +68,14 @@ def _planes(left: int, columns: int, pitch: int, channels: int) -> PlaneRows | N
     return rows if rows.is_wanted and channels >= GROUP else None
 
 
-def _priced(sizes: tuple[int, ...], taps: Taps, height: int, pitch: int, planes: PlaneRows | None) -> Row:
-    blocks = [Block(outputs, height, taps, 0, 0, 0, 0, 0, 0) for outputs in sizes]
-    loads = sum(block.words + taps.words for block in blocks)
-    products = sum(len(steps) for block in blocks for steps in block.steps)
-    return Row(sizes, taps, pitch, planes, loads, products, sum(map(row_cycles, blocks)))
+def _priced(blocks: Sequence[Block], pitch: int, planes: PlaneRows | None) -> Row:
+    sizes, cycles = tuple(block.outputs for block in blocks), sum(map(row_cycles, blocks))
+    return Row(sizes, blocks[0].taps, pitch, planes, *loads_and_products(blocks), cycles)
 
 
 def _fits(op: Conv2D, io: IO) -> bool:
-    """One channel of input for each output, its rows within reach of the offsets of loads."""
-    if not op.is_depthwise(io) or op.dilation[1] > 1 or prod(op.kernel) > MOST_TAPS:
+    """The rows of a block within reach of the offsets of loads."""
+    if not is_plain_depthwise(op, io):
         return False
     row = _row(op, io)
     return row is not None and 2 * (GROUP * row.pitch * (op.kernel[0] - 1) + _widest(op, row)) <= OFFSET
@@ -109,23 +100,8 @@ def _found(op: Conv2D, io: IO) -> Row:
 def _pack(op: Conv2D, io: IO) -> Mapping[str, Array]:
     """``constants`` int32 (O, n): what sums end with (see ``sums_end``), the bias of sums over inputs without their
     zero point, words of weights row by row."""
-    p, end, row = op.parameters(io), sums_end(op, io), _found(op, io)
-    rq, bias = p["requantizer"], p["bias"].astype(np.int32)
-    twice = 2 if end == "double" else 1
-    columns = [] if end == "in C" else [rq.multiplier]
-    if end == "double":
-        shift = -rq.shift
-        columns += [(1 << shift >> 1) + (rq.zero_point << shift), shift]
-    weights = centred_weights(op, io) * np.int16(twice)
-    columns.append(bias * twice + p["zx"] * weights.sum(axis=(1, 2), dtype=np.int32))
-    columns += [*row.taps.pack(weights).reshape(len(bias), -1).T]
-    constants = np.stack([np.broadcast_to(c, len(bias)).astype(np.int32) for c in columns], axis=1)
-    return {"constants": constants, **(requantizer_arrays(rq) if end == "in C" else {})}
-
-
-def _flash(op: Conv2D, io: IO) -> int:
-    words = op.kernel[0] * _found(op, io).taps.words
-    return 4 * io.out.channels * (words + (2 if io.rounding == "native" else 4))
+    known = channel_constants(op, io, _found(op, io).taps)
+    return packed(op, io, *known.multiplier, *known.second_rounding, known.bias, *known.weights)
 
 
 def _numbers(op: Conv2D, io: IO, dual: bool = False) -> Mapping[str, Any]:
@@ -200,7 +176,7 @@ BY_ROWS = Kernel(
     fits=_fits,
     scratch=_scratch,
     pack=_pack,
-    flash=_flash,
+    flash=lambda op, io: packed_bytes(op, io, _found(op, io).taps),
     numbers=_numbers,
     lag=_lag,
     work=_work,

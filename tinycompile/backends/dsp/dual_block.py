@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tinycompile.backends.dsp.dual_issue import dual_issue
 from tinycompile.backends.dsp.ending import SUMS, Ending
+from tinycompile.backends.dsp.thumb import lines_for_gcc
 
 AHEAD = 5
 """Words of the stream that are loaded ahead: the start values and the first word of weights."""
@@ -43,7 +44,7 @@ class DualBlock:
             yield from self._steps(once, first=True, more=True)
             yield from (f"add r0, r0, #{8 * once}", ".p2align 2", "2:")
             yield from self._steps(unroll - 1, first=False, more=True)
-            yield from dual_issue(tuple(self._turn(8 * unroll)))
+            yield from dual_issue(self._turn(8 * unroll))
             yield "bne 2b"
             yield from self._end(())
         else:
@@ -70,7 +71,7 @@ class DualBlock:
         lines += self._begin(following)
         lines += following.moved()
         lines.append(f"cmp r1, {self.ending.last}")
-        yield from dual_issue(tuple(lines))
+        yield from dual_issue(lines)
         yield "bne 1b"
 
     def _steps(self, count: int, *, first: bool, more: bool) -> Iterator[str]:
@@ -80,7 +81,7 @@ class DualBlock:
             yield f".irp at, {', '.join(str(8 * i) for i in range(first, count))}"
             step = list(self._step("\\\\at", first=False, more=more))
             yield from (*step, ".endr")
-            yield "\\n" * len(step) * (count - first)  # GCC takes a line for an instruction, and .irp for none
+            yield lines_for_gcc(step, count - first)
 
     def _step(self, at: int | str, *, first: bool, more: bool, stream: _Stream | None = None) -> Iterator[str]:
         """A pair of inputs. Mixed filters first meet the pixels as they are, then the first filter of them alone."""

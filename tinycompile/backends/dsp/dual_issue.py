@@ -79,7 +79,12 @@ class _Instruction:
         return uses
 
 
-def dual_issue(lines: Sequence[str]) -> tuple[str, ...]:
+def ordered(lines: Iterable[str], dual: bool) -> tuple[str, ...]:
+    """The lines as they are, or in the order that suits a core that issues two instructions a cycle."""
+    return dual_issue(lines) if dual else tuple(lines)
+
+
+def dual_issue(lines: Iterable[str]) -> tuple[str, ...]:
     """The same lines; those between labels, branches and changes of the stack pointer in a better order."""
     found: list[str] = []
     straight: list[str] = []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinycompile.backends.dsp.cortex_m7 import for_m7
 from tinycompile.backends.dsp.elementwise_block import ProductBlock, RoundedSumBlock, RoundedTerm, SumBlock, table_loop
 from tinycompile.backends.kernel import RINGED, WHOLE_ROWS, Kernel
 from tinycompile.backends.portable.elementwise import by_rows, image
@@ -179,20 +179,13 @@ TABLE = Kernel(
     "table_rows", Unary, "dsp/table_rows.c.j2",
     isa=DSP,
     arguments=WHOLE_ROWS,
+    sources=("include/tc_simd.h",),
     pack=lambda op, io: {"table": np.roll(op.table(io), 128)},
     flash=lambda op, io: 256,
     numbers=_table_numbers,
     work=_row_work,
     cycles={"turns": 32, "left": 7, "rows": 20, "call": 30},
 )  # fmt: skip
-
-
-def _for_m7(row: Kernel, numbers: Callable[..., Mapping[str, Any]]) -> Kernel:
-    """The same in an order for two instructions a cycle."""
-    cycles = {name: 0.8 * cycles for name, cycles in row.cycles.items()}
-    isa = row.isa | {"cortex-m7"}
-    return replace(row, name=f"{row.name}_m7", isa=isa, numbers=partial(numbers, dual=True), cycles=cycles)
-
 
 AVERAGE = Kernel(
     "average_pool", AveragePool2D, "dsp/average_pool_2d.c.j2",
@@ -207,13 +200,13 @@ AVERAGE = Kernel(
 )  # fmt: skip
 
 ROWS: tuple[Kernel, ...] = (
-    *(_for_m7(_sum(op), _sum_numbers) for op in (Add, Sub)),
+    *(for_m7(_sum(op), _sum_numbers) for op in (Add, Sub)),
     *(_sum(op) for op in (Add, Sub)),
-    *(_for_m7(_rounded_sum(op), _rounded_sum_numbers) for op in (Add, Sub)),
+    *(for_m7(_rounded_sum(op), _rounded_sum_numbers) for op in (Add, Sub)),
     *(_rounded_sum(op) for op in (Add, Sub)),
-    _for_m7(PRODUCT, _product_numbers),
+    for_m7(PRODUCT, _product_numbers),
     PRODUCT,
-    _for_m7(TABLE, _table_numbers),
+    for_m7(TABLE, _table_numbers),
     TABLE,
     AVERAGE,
     replace(

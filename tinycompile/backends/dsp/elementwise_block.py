@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.thumb import clamp
 
 
@@ -24,7 +24,7 @@ class PairBlock:
 
     @cached_property
     def assembly(self) -> tuple[str, ...]:
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+        return ordered(self._assembly(), self.dual)
 
     def _assembly(self) -> Iterator[str]:
         yield from (".balign 4", "1:")
@@ -105,7 +105,7 @@ def table_loop(dual: bool) -> tuple[str, ...]:
     lines += [f"ldrb {register}, [r2, {register}]" for register in values]
     lines += [f"strb {register}, [r0, #{i}]" for i, register in enumerate(values)]
     lines += ["subs r3, r3, #1", "add r0, r0, #8", "bne 1b"]
-    return dual_issue(lines) if dual else tuple(lines)
+    return ordered(lines, dual)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class RoundedSumBlock:
 
     @cached_property
     def assembly(self) -> tuple[str, ...]:
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+        return ordered(self._assembly(), self.dual)
 
     def _assembly(self) -> Iterator[str]:
         yield from (".balign 4", "1:", "ldr r6, [r1], #4", "ldr r8, [r2], #4")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 
 SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 OUTPUTS, END, ADDEND = range(0, 12, 4)
@@ -66,8 +66,7 @@ class Ending:
     @property
     def assembly(self) -> tuple[str, ...]:
         """The lines, to where outputs and the stream have moved on and flags tell whether it has ended."""
-        lines = (*self.lines(), f"cmp r1, {self.last}")
-        return dual_issue(lines) if self.dual else lines
+        return ordered((*self.lines(), f"cmp r1, {self.last}"), self.dual)
 
     def lines(self, at: int | None = None, *, loaded: bool = False) -> Iterator[str]:
         """Outputs stored and moved on; r1 moves over the multipliers, or, where they are ``at`` words behind it, not.

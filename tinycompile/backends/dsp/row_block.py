@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinycompile.backends.dsp.depthwise_block import Block, Registers, Taps
-from tinycompile.backends.dsp.dual_issue import dual_issue
+from tinycompile.backends.dsp.dual_issue import ordered
 from tinycompile.backends.dsp.planes import PlaneRows
 from tinycompile.backends.dsp.thumb import OFFSET, REGISTERS, add
 
@@ -72,7 +72,7 @@ class RowNest:
     @cached_property
     def assembly(self) -> tuple[str, ...]:
         """Expects in r0 .. r7 what lies on the stack from ``PLACES`` to ``LIMIT``, in r12 the constants."""
-        return dual_issue(tuple(self._assembly())) if self.dual else tuple(self._assembly())
+        return ordered(self._assembly(), self.dual)
 
     def _assembly(self) -> Iterator[str]:
         yield "push {r0-r9}"

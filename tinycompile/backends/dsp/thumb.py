@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 REGISTERS = tuple(f"r{i}" for i in range(13))
 OFFSET = 4095
@@ -16,6 +16,15 @@ def add(to: str, register: str, number: int) -> Iterator[str]:
         register = to
     if number >= 4096:
         yield f"add {to}, {register}, #{number // 4096 * 4096}"
+
+
+def lines_for_gcc(lines: Sequence[str], times: int) -> str:
+    """Empty lines in place of those that ``.rept``, ``.irp`` or a macro repeats.
+
+    GCC takes each line of inline assembly for an instruction, and no directive for more than one: by that it judges
+    how far loads are from the constants that it puts among the code.
+    """
+    return "\\n" * (len(lines) * times)
 
 
 def clamp(register: str, low: int, high: int) -> Iterator[str]:
