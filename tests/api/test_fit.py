@@ -205,6 +205,32 @@ def test_leaving_out_the_copy_of_the_input_is_proposed_where_that_fits(keyword: 
 
 
 @pytest.mark.slow
+def test_layers_share_code_where_flash_is_short(keyword: Path, tmp_path: Path) -> None:
+    """The less flash there is, the slower the program, down to the least code; below that none fits."""
+
+    def made(**changes: Any) -> dict[str, Any]:
+        facts: dict[str, Any] = build(keyword, tmp_path, replace(QUICK, **changes), "stm32g0b1").report
+        return facts
+
+    def cycles(facts: dict[str, Any]) -> int:
+        return int(facts["cycles"]["estimated"])
+
+    fast, small = made(), made(goal=Goal("code"))
+    page = 4096
+    last, first = (facts["memory"]["flash_bytes"] // page * page for facts in (fast, small))
+    sizes = range(first + page, last + page, page)
+    assert len(sizes) > 2
+    found = [fast, *(made(memory={"flash": size}) for size in reversed(sizes))]
+    assert [cycles(facts) for facts in found] == sorted(map(cycles, found)) and cycles(found[1]) > cycles(fast)
+    assert all(cycles(facts) <= cycles(small) for facts in found)
+    own = [layer["flash_code"] > 100 for layer in found[2]["layers"] if layer["op"] == "Conv2D"]
+    assert any(own) and not all(own)
+    with pytest.raises(DoesNotFit) as caught:
+        made(memory={"flash": first})
+    assert caught.value.memory == "flash" and caught.value.needed > caught.value.available == first
+
+
+@pytest.mark.slow
 def test_boards_that_would_do_are_named_and_do(keyword: Path, tmp_path: Path) -> None:
     with pytest.raises(DoesNotFit) as caught:
         build(keyword, tmp_path, replace(QUICK, memory={"sram": 4096, "flash": 1 << 20}))

@@ -95,16 +95,34 @@ def fit(work: Work, limits: Limits) -> Images:
 
     Raises DoesNotFit, with the needs of the leanest program of all and what would help, where there is none.
     """
-    while True:
+    try:
+        return _in_sram(work, limits)
+    except DoesNotFit as error:
+        if "constants" not in error.parts or limits.goal.least == "code":
+            raise
+        flash = error.available
+    try:
+        return _tight(work, limits, flash)
+    except DoesNotFit as tight:
         try:
-            return _in_sram(work, limits)
+            return _in_sram(work, replace(limits, goal=replace(limits.goal, least="code")))
+        except DoesNotFit as least:
+            raise least if least.parts else tight from None
+
+
+def _tight(work: Work, limits: Limits, flash: int) -> Images:
+    """The best program for a flash that does not hold the fastest kernels, or not a function for each layer.
+
+    How much other code there is shows when it is linked. Raises DoesNotFit where nothing is left to be made smaller.
+    """
+    while True:
+        goal = replace(limits.goal, flash=flash, tight=True)
+        try:
+            return _in_sram(work, replace(limits, goal=goal))
         except DoesNotFit as error:
-            if "constants" not in error.parts:
+            if flash < error.parts.get("constants", flash + 1):  # these are the smallest
                 raise
-            less = error.parts["constants"] - (error.needed - error.available)
-            if limits.goal.flash is not None and limits.goal.flash <= less:  # there are no smaller kernels
-                raise
-            limits = replace(limits, goal=replace(limits.goal, flash=less))
+            flash -= error.needed - error.available
 
 
 def _in_sram(work: Work, limits: Limits) -> Images:

@@ -10,7 +10,7 @@ from tinycompile.boards import Board
 from tinycompile.cost import kernel_cycles
 from tinycompile.errors import Unsupported, UnsupportedOp
 from tinycompile.ir import IO, Graph, Op
-from tinycompile.schedule.flash import affordable
+from tinycompile.schedule.flash import OWN_CODE, affordable
 from tinycompile.schedule.liveness import Kernels, bytes_apart, scratch_bytes
 from tinycompile.schedule.parts import RowOp
 from tinycompile.schedule.rows import Rows
@@ -43,13 +43,16 @@ class Prices:
     """The kernels of a graph's ops on a board.
 
     ``flash`` is what their constants may take together, in bytes (None: all of the board's flash). Where code is to be
-    ``compact``, ops have kernels that share it, and portable ones only where none of those fits. Raises
-    UnsupportedOp, naming all of them, where ops have no kernel on the board's core.
+    ``compact``, ops have kernels that share it, and portable ones only where none of those fits. Where flash is
+    ``tight``, they have all kernels, and ``flash`` is for the code of their own too. Raises UnsupportedOp, naming all
+    of them, where ops have no kernel on the board's core.
     """
 
-    def __init__(self, graph: Graph, board: Board, flash: int | None = None, *, compact: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, board: Board, flash: int | None = None, *, compact: bool = False, tight: bool = False
+    ) -> None:
         self.graph, self.core, self.compact = graph, board.core, compact
-        abilities = SHARED if compact else board.abilities
+        abilities = SHARED if compact else board.abilities | SHARED if tight else board.abilities
         ops = [op for op in graph.ops if not op.alias]
         self.kernels: Mapping[str, tuple[Kernel, ...]] = {
             op.name: candidates(op, graph.io(op), abilities) for op in ops
@@ -59,7 +62,7 @@ class Prices:
             raise UnsupportedOp(missing, where=graph.name)
         if not compact:  # those that are take no more constants than they must
             budget = board.flash.size if flash is None else flash
-            self.kernels = affordable(graph, ops, self.kernels, board.core, budget)
+            self.kernels = affordable(graph, ops, self.kernels, board.core, budget, OWN_CODE if tight else 0)
         self._apart: dict[tuple[str, str], int] = {}
         self._prices: dict[tuple[str, str, tuple[int, ...]], tuple[Sequence[RowOp], Price | None]] = {}
 
@@ -98,7 +101,8 @@ class Prices:
         if run.rows is not None:
             kernels = _told_of_rows(kernels, op, run.rows)
         prices = [price for kernel in kernels if (price := self._price(run, op, kernel)) is not None]
-        return [price for price in prices if price.kernel.isa == SHARED] or prices
+        shared = [price for price in prices if price.kernel.isa == SHARED]
+        return shared if shared and self.compact else prices
 
     def _price(self, run: Run, op: Op, kernel: Kernel) -> Price | None:
         """None where the kernel does not fit one of the calls by rows."""

@@ -47,7 +47,8 @@ class Goal:
     code among all layers wherever there are some (``backends/compact``).
 
     ``ram`` is what the arena may take, in bytes, over all banks (None: all they have, less ``reserved`` bytes of the
-    main one); ``flash`` is what the constants may take (None: all of it). ``build`` sets all three to what the firmware
+    main one); ``flash`` is what the constants may take (None: all of it), and where it is ``tight``, the code of layers
+    that share none too. ``build`` sets all three to what the firmware
     really leaves (``api/fit.py``). ``pushed``: the rows of the
     input arrive one by one, and no frame is held; ``sliding``: they arrive without end, and whenever a window has
     moved on there is another output (see ``sliding``). A ``plan`` is used as given, instead of a search.
@@ -56,6 +57,7 @@ class Goal:
     least: Least = "cycles"
     ram: int | None = None
     flash: int | None = None
+    tight: bool = False
     reserved: int = RESERVED
     pushed: bool = False
     sliding: bool = False
@@ -63,7 +65,7 @@ class Goal:
 
     def prices(self, graph: Graph, board: Board) -> Prices:
         """The kernels that this goal chooses from. Raises UnsupportedOp."""
-        return Prices(graph, board, self.flash, compact=self.least == "code")
+        return Prices(graph, board, self.flash, compact=self.least == "code", tight=self.tight)
 
 
 def schedule(graph: Graph, board: Board, goal: Goal | None = None) -> Program:
