@@ -127,7 +127,8 @@ class Unary(Op):
         q = np.arange(-128, 128, dtype=np.float64)
         real = self.apply((q - io.x.zero_point) * io.x.q.scalar)
         real = np.nan_to_num(real, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-        rounded = np.floor(real / io.out.q.scalar + 0.5) + io.out.zero_point
+        with np.errstate(over="ignore"):  # what is too large to divide is the largest value
+            rounded = np.floor(real / io.out.q.scalar + 0.5) + io.out.zero_point
         return np.asarray(np.clip(rounded, -128, 127).astype(np.int8))
 
     def to_onnx(self, io: IO, w: OnnxWriter) -> None:
