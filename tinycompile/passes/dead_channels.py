@@ -82,7 +82,7 @@ def without_dead_channels(graph: Graph) -> Graph:
     shared = {name for name, users in graph.consumers().items() if len(users) > 1}
     for name, channels in kept.items():
         old = graph.tensors[name]
-        tensors[name] = replace(old, shape=(*old.shape[:-1], int(channels.sum())))
+        tensors[name] = old if channels.all() else replace(old, shape=(*old.shape[:-1], int(channels.sum())))
     ops = []
     for op in graph.ops:
         found, constants = _without(op, graph.io(op), ranges, kept)
@@ -109,9 +109,9 @@ def _is_depthwise(op: Op, io: IO) -> bool:
 
 
 def _links(op: Op, io: IO) -> tuple[Array | None, ...] | None:
-    """For each input the channel of it, or -1, that each output channel is made of, and which goes where that goes.
+    """For each input of ``op`` the channel, or -1, that each output channel is made of: both are kept, or neither.
 
-    None for an input which is the same for all of them; None in all where channels meet otherwise.
+    None for an input that all output channels share. None instead of it all where channels meet in other ways.
     """
     channels = np.arange(io.out.channels)
     if not _is_integer(io):
@@ -213,7 +213,7 @@ def _of_table(table: Array, x: Range) -> Range:
 
 def _needed(graph: Graph, ranges: Mapping[str, Range]) -> Kept:
     """The least channels that inputs, outputs, and every op ask for."""
-    kept = {name: np.zeros(t.shape[-1:], bool) for name, t in graph.tensors.items() if t.data is None}
+    kept = {name: np.zeros(t.shape[-1:] or 1, bool) for name, t in graph.tensors.items() if t.data is None}
     for name in (*graph.inputs, *graph.outputs):
         kept[name][...] = True
     count = -1
