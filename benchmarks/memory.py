@@ -28,6 +28,7 @@ from tinycompile.api.compile import import_model
 from tinycompile.boards import Board, load_board
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Shape
+from tinycompile.passes import without_dead_channels
 from tinycompile.quantize import Recipe, quantize
 from tinycompile.schedule import Goal, Plan, Program, schedule
 
@@ -103,7 +104,7 @@ def plan(graph: Graph, board: Board, goal: Goal) -> Planned | None:
 
 def planned(case: Case, model: Path, board: Board) -> list[str]:
     """The columns that need no build."""
-    graph = quantize(import_model(model, case.shapes), None, Recipe()).graph
+    graph = without_dead_channels(quantize(import_model(model, case.shapes), None, Recipe()).graph)
     layers = plan(graph, board.with_memory(HUGE), LAYERS)
     assert layers is not None
     board = board.with_memory(case.memory)

@@ -24,6 +24,7 @@ from tinycompile.data import Layout, Preprocessing, Samples, load_samples
 from tinycompile.deploy import Firmware, Toolchain, build_firmware, build_host, find_toolchain
 from tinycompile.errors import DoesNotFit, UsageError
 from tinycompile.ir import Graph, Rounding, Shape
+from tinycompile.passes import without_dead_channels
 from tinycompile.progress import Progress
 from tinycompile.quantize import Quantized, Recipe
 from tinycompile.report import make_report
@@ -133,10 +134,10 @@ class _Work:
     name: str
     progress: Progress
 
-    @property
+    @cached_property
     def graph(self) -> Graph:
-        """The int8 graph."""
-        return self.quantized.graph
+        """What is planned: the int8 graph without dead channels."""
+        return without_dead_channels(self.quantized.graph)
 
     @cached_property
     def toolchain(self) -> Toolchain:
