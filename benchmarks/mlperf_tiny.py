@@ -4,10 +4,10 @@
                                      [--toolchain zig|gcc] [--mcusim FILE] [--history FILE]
 
 Whole inferences, float ONNX models quantised by tinycompile (with synthetic ranges, under which the autoencoder has
-64 dead channels that measured ones keep alive), each verified in the emulator. ``--lean`` plans within the arenas of
-``ARENA`` instead of all the SRAM there is. With ``--mcusim`` an independent simulator runs the same images. On the
-Cortex-M55, which has no cycle model, instructions are counted in QEMU. Prints Markdown, and appends one JSON line a
-run to ``--history`` (default: benchmarks/history/mlperf_tiny.jsonl), with the cycles of every layer.
+64 dead channels; the file that came quantised has none), each verified in the emulator. ``--lean`` plans within the
+arenas of ``ARENA`` instead of all the SRAM there is. With ``--mcusim`` an independent simulator runs the same images.
+On the Cortex-M55, which has no cycle model, instructions are counted in QEMU. Prints Markdown, and appends one JSON
+line a run to ``--history`` (default: benchmarks/history/mlperf_tiny.jsonl), with the cycles of every layer.
 """
 
 from __future__ import annotations
