@@ -15,6 +15,7 @@ from tests.equality import check, noise
 from tests.ops.strategies import CLIPS, ROUNDINGS, biases, one_op, pads, quants, weights
 from tests.schedule.test_every_op_in_rows import fed
 from tests.simulate.test_cores import few_batches, run_batch, run_programs
+from tinycompile.backends import candidates
 from tinycompile.backends.dsp.depthwise_block import Taps
 from tinycompile.boards import load_board
 from tinycompile.errors import UsageError
@@ -88,18 +89,27 @@ WIDE = [
 
 
 def depthwise(
-    height: int, width: int, channels: int, kernel: int, stride: int, pad: int, repeat: int, rounding: Rounding
+    height: int,
+    width: int,
+    channels: int,
+    kernel: int,
+    stride: int,
+    pad: int,
+    repeat: int,
+    rounding: Rounding,
+    columns: int | None = None,
 ) -> Graph:
     """One depthwise convolution with a zero point of its input that is far from zero."""
     rng = np.random.default_rng(width)
     count = channels * repeat
-    values = rng.integers(-127, 128, (count, kernel, kernel, 1)).astype(np.int8)
+    size = kernel, columns or kernel
+    values = rng.integers(-127, 128, (count, *size, 1)).astype(np.int8)
     x = Tensor("x", (1, height, width, channels), DType.INT8, Quant.per_tensor(0.02, -128 if width % 2 else 37))
     w = Tensor.constant("w", values, Quant(tuple(rng.uniform(0.001, 0.01, count)), 0, 0))
     b = Tensor.constant(
         "b", rng.integers(-999, 999, count).astype(np.int32), Quant(tuple(0.02 * s for s in w.quant.scale), 0, 0)
     )
-    pads, size = Pad(pad, pad, pad, pad), (kernel, kernel)
+    pads = Pad(pad, pad, pad, pad)
     op = Conv2D("f", ("x", "w", "b"), "y", size, (stride, stride), (1, 1), pads, channels, (-np.inf, np.inf))
     return one_op(op, [x, w, b], Quant.per_tensor(0.03, 3), rounding)
 
@@ -114,6 +124,16 @@ def row_by_row(cases: Iterable[Graph], board: str) -> list[Program]:
         except UsageError:
             continue
     return found
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("board", ["stm32l4r5", "stm32f746"])
+def test_constants_go_to_the_stack_by_twelves_and_the_last_by_itself(board: str, tmp_path: Path) -> None:
+    graph = depthwise(11, 6, 9, 7, 1, 0, 3, "native", columns=6)
+    io = graph.io(graph.ops[0])
+    (planes, *_) = (k for k in candidates(graph.ops[0], io, M7) if k.name == "depthwise_planes_m7")
+    assert planes.pack(graph.ops[0], io)["constants"].shape[1] % 12 == 1
+    run_batch([graph], board, tmp_path)
 
 
 @pytest.mark.emulator

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from tests.equality import noise, up, variants
 from tests.ops import every
+from tests.ops.strategies import one_op
 from tinycompile.boards import load_board
 from tinycompile.deploy import build_firmware, find_toolchain
-from tinycompile.ir import Graph, verify
+from tinycompile.ir import DType, Graph, Pad, Quant, Tensor, verify
+from tinycompile.ops import AveragePool2D
 from tinycompile.schedule import Program
 from tinycompile.simulate import reference
 from tinycompile.simulate.batch import combine
@@ -106,6 +108,14 @@ def test_operators_on_a_cortex_m55(tmp_path_factory: pytest.TempPathFactory) -> 
         lambda cases: run_batch(cases, "mps3-an547", tmp_path_factory.mktemp("batch")),
         examples=4,
     )
+
+
+@pytest.mark.qemu
+def test_loops_that_clang_vectorises_wrongly(tmp_path: Path) -> None:
+    quant = Quant.per_tensor(0.125)
+    x = Tensor("x", (1, 3, 5, 4), DType.INT8, quant)
+    pool = AveragePool2D("f", ("x",), "y", kernel=(1, 4), stride=(1, 2), pad=Pad(1, 1, 1, 0))
+    run_batch([one_op(pool, [x], quant)], "mps3-an547", tmp_path)
 
 
 @pytest.mark.slow

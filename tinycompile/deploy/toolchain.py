@@ -37,9 +37,12 @@ _ZIG = ("-fno-sanitize=all", "-fno-stack-protector", "-Qunused-arguments")
 #: What a loop predicates at its tail (DLSTP, LETP) is every vector instruction, reloads of spilled vectors too: where
 #: fewer than all lanes are active in the last turn, they clear the other lanes. Clang 22 puts such reloads of vectors
 #: that outlive the loop into it (offsets of a gather in the pixel loop around a sum, when registers run out), and the
-#: next turn of the outer loop computes with zeros. QEMU does what the architecture says. Vectorising is right, and
-#: seldom slower, without such loops; the second option keeps loops over intrinsics from becoming ones.
-_NO_TAIL_PREDICATION = ("-mllvm", "-tail-predication=disabled", "-mllvm", "-arm-loloops-disable-tailpred")
+#: next turn of the outer loop computes with zeros. QEMU does what the architecture says. The second option keeps loops
+#: over intrinsics from becoming such ones. Vectorising itself is left to intrinsics: without those loops, too, clang 22
+#: gets wrong sums in the portable average pool (4 channels under 1x4 taps with padding), in which GCC and QEMU agree.
+_NO_OWN_VECTORS = (
+    "-mllvm", "-tail-predication=disabled", "-mllvm", "-arm-loloops-disable-tailpred", "-fno-vectorize",
+)  # fmt: skip
 #: On x86-64, clang 22 makes vectors of the C that stands for SXTAB16, and they have wrong sums (an average of 8x8
 #: pixels of 64 channels; code of GCC, and its own without this, is right).
 _NO_LANES = "-fno-slp-vectorize"
@@ -76,7 +79,7 @@ class Toolchain:
         """Flags for bare metal. ``builtins``: may a call of memcpy with a known size become a load?"""
         flags = (*COMMON, *self.target_flags(isa), *_FIRMWARE)
         if self.name == "zig":  # its bare-metal targets imply -ffreestanding, which switches builtins off
-            vectors = _NO_TAIL_PREDICATION if isa.mve else ()
+            vectors = _NO_OWN_VECTORS if isa.mve else ()
             return (*flags, *_ZIG, *vectors, *(("-fhosted", "-fbuiltin") if builtins else ("-fno-builtin",)))
         loops = "-fno-tree-loop-distribute-patterns"  # else the loop in memcpy becomes a call of memcpy
         own = "-fno-ipa-icf"  # else equal layers become one function, and its costs those of the first

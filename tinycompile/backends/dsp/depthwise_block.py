@@ -318,8 +318,10 @@ class Nest:
         yield f"ldr r12, [sp, #{CONSTANTS}]"
         for first in range(0, self.block.constants, 12):
             count = min(12, self.block.constants - first)
-            registers = f"{{r0-r{count - 1}}}" if count > 1 else "{r0}"
-            yield from (f"ldmdb r12!, {registers}", f"push {registers}")
+            if count == 1:  # LDMDB of one register has no defined meaning
+                yield from ("ldr r0, [r12, #-4]!", "push {r0}")
+            else:
+                yield from (f"ldmdb r12!, {{r0-r{count - 1}}}", f"push {{r0-r{count - 1}}}")
         yield from add("r12", "r12", 8 * self.block.constants)
         yield from self._load({"lr": WORDS, "r1": OUTPUTS, "r2": BAND})
         yield from add("r6", "lr", self.channel_bytes)
